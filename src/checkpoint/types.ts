@@ -1,0 +1,87 @@
+/**
+ * The shapes of `src/checkpoint`: what a Hugging Face checkpoint folder holds, before anything runs it.
+ */
+
+/** Element types of weights that the readers accept. */
+export type WeightType = 'F32' | 'F16' | 'BF16';
+
+/** Any element type that the safetensors format names. */
+export type SafetensorsType = WeightType | 'F64' | 'F8_E4M3' | 'F8_E5M2' | 'I64' | 'I32' | 'I16' | 'I8' | 'U64' | 'U32' | 'U16' | 'U8' | 'BOOL';
+
+/** Where a tensor's bytes lie: row-major little-endian, `length` bytes at `offset` of `file` (a real path, no symlink). */
+export interface TensorLocation {
+  name: string;
+  dtype: SafetensorsType;
+  shape: number[];
+  file: string;
+  offset: number;
+  length: number;
+}
+
+export const architectures = [
+  'LlamaForCausalLM',
+  'MistralForCausalLM',
+  'Qwen2ForCausalLM',
+  'Phi3ForCausalLM',
+  'Qwen3ForCausalLM',
+] as const;
+export type Architecture = (typeof architectures)[number];
+
+/** Rotary position embedding, normalised from `rope_scaling` (transformers 4) and `rope_parameters` (transformers 5). */
+export interface RopeConfig {
+  type: 'default' | 'linear' | 'dynamic' | 'llama3' | 'yarn' | 'longrope';
+  theta: number;
+  factor?: number;
+  originalMaxPositionEmbeddings?: number;
+  lowFreqFactor?: number;
+  highFreqFactor?: number;
+  betaFast?: number;
+  betaSlow?: number;
+  mscale?: number;
+  mscaleAllDim?: number;
+  truncate?: boolean;
+  attentionFactor?: number;
+  shortFactor?: number[];
+  longFactor?: number[];
+  /** Share of the head that is rotated, 1 unless the config says otherwise. */
+  partialRotaryFactor: number;
+}
+
+/** A decoder's shape, normalised from config.json. */
+export interface ModelConfig {
+  architecture: Architecture;
+  vocabSize: number;
+  hiddenSize: number;
+  intermediateSize: number;
+  numLayers: number;
+  numHeads: number;
+  numKeyValueHeads: number;
+  headDim: number;
+  rmsNormEps: number;
+  maxPositionEmbeddings: number;
+  rope: RopeConfig;
+  /** Per layer: keys i-window < j <= i are seen by query i; null = full attention. */
+  slidingWindows: (number | null)[];
+  tieWordEmbeddings: boolean;
+  /** Whether q/k/v, o and the MLP have biases in the file. */
+  attentionBias: { qkv: boolean; output: boolean };
+  mlpBias: boolean;
+  /** Phi-3: one qkv_proj and one gate_up_proj tensor. */
+  fusedProjections: boolean;
+  /** Qwen3: RMSNorm on every head's q and k before the rotation. */
+  queryKeyNorm: boolean;
+  bosTokenId: number | null;
+  /** From generation_config.json if present, else config.json. */
+  eosTokenIds: number[];
+  padTokenId: number | null;
+}
+
+/** A checkpoint folder whose files have been validated against its config; nothing is loaded in memory. */
+export interface Checkpoint {
+  folder: string;
+  config: ModelConfig;
+  /** Only the tensors that the architecture uses, all present, shapes checked. */
+  tensors: ReadonlyMap<string, TensorLocation>;
+  /** Bytes of all weight files. */
+  weightBytes: number;
+}
