@@ -6,7 +6,20 @@
 export type WeightType = 'F32' | 'F16' | 'BF16';
 
 /** Any element type that the safetensors format names. */
-export type SafetensorsType = WeightType | 'F64' | 'F8_E4M3' | 'F8_E5M2' | 'I64' | 'I32' | 'I16' | 'I8' | 'U64' | 'U32' | 'U16' | 'U8' | 'BOOL';
+export type SafetensorsType =
+  | WeightType
+  | 'F64'
+  | 'F8_E4M3'
+  | 'F8_E5M2'
+  | 'I64'
+  | 'I32'
+  | 'I16'
+  | 'I8'
+  | 'U64'
+  | 'U32'
+  | 'U16'
+  | 'U8'
+  | 'BOOL';
 
 /** Where a tensor's bytes lie: row-major little-endian, `length` bytes at `offset` of `file` (a real path, no symlink). */
 export interface TensorLocation {
@@ -84,4 +97,28 @@ export interface Checkpoint {
   tensors: ReadonlyMap<string, TensorLocation>;
   /** Bytes of all weight files. */
   weightBytes: number;
+}
+
+/** The linear layers a LoRA may sit on, by their names in the checkpoint. */
+export const loraModules = ['gate_proj', 'up_proj', 'gate_up_proj', 'down_proj'] as const;
+export type LoraModule = (typeof loraModules)[number];
+
+/** One low-rank pair: y = W x + scaling * B (A x). */
+export interface LoraPair {
+  /** (rank, in), row-major */
+  a: Float32Array;
+  /** (out, rank), row-major */
+  b: Float32Array;
+  rank: number;
+  inFeatures: number;
+  outFeatures: number;
+  /** loraAlpha / rank (loraAlpha / sqrt(rank) with rslora) */
+  scaling: number;
+}
+
+/** A LoRA adapter on the feed-forward layers; the key of a pair is `${layer}.${module}`, such as `3.gate_proj`. */
+export interface LoraAdapter {
+  /** Identifies the adapter's content, for caches: a hash of its tensors. */
+  id: string;
+  pairs: ReadonlyMap<string, LoraPair>;
 }

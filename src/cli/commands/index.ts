@@ -1,0 +1,6 @@
+import type { Command } from 'commander';
+
+/** Adds one command to the program. */
+export type RegisterCommand = (program: Command) => void;
+
+export const commands: readonly RegisterCommand[] = [];

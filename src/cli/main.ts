@@ -1,0 +1,26 @@
+/** `spring`: the engine on the command line. One file per command in commands/. */
+import { Command, CommanderError } from 'commander';
+import { messageOf, UserError } from '../protocol/errors.ts';
+import { commands } from './commands/index.ts';
+
+const program = new Command('spring')
+  .description('Experiments with retrieval-augmented generation: SPRING virtual tokens and Parametric RAG.')
+  .exitOverride()
+  .showHelpAfterError('(run with --help for the options)');
+for (const register of commands) register(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else if (error instanceof UserError) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  } else {
+    process.stderr.write(
+      `Unexpected error, please report it: ${error instanceof Error ? error.stack : messageOf(error)}\n`,
+    );
+    process.exitCode = 1;
+  }
+}
