@@ -1,0 +1,151 @@
+/**
+ * One comparison as data: what is asked, and what comes back while the variants are decoded.
+ * Shared by the command line, the engine processes, the extension host and the panel.
+ */
+import type { Passage } from './passages.ts';
+
+/**
+ * One way to ask: without passages, with passages alone, with the paper's hand-written instruction, or with the
+ * first K virtual tokens of the embedding file between passages and question.
+ */
+export type VariantId = 'no-rag' | 'baseline' | 'prompt' | `spring:${number}`;
+
+/** How answers are generated. The same fields as the decoder's settings; absent = the decoder's default. */
+export interface AnswerSettings {
+  maxNewTokens: number;
+  /** 0: greedy. */
+  temperature?: number;
+  topP?: number;
+  topK?: number;
+  /** 1: none. */
+  repetitionPenalty?: number;
+  seed?: number;
+  /** The answer ends before the first of these. */
+  stop?: string[];
+  /** How many of the likeliest tokens to report beside each token; 0: none. */
+  alternatives?: number;
+}
+
+export type DeviceChoice = 'auto' | 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml';
+export type PrecisionChoice = 'auto' | 'f32' | 'f16' | 'int8' | 'int4';
+
+/** A checkpoint to run: `demo`, a name of the model list, or a folder's absolute path. */
+export interface ModelSelection {
+  model: string;
+  device: DeviceChoice;
+  precision: PrecisionChoice;
+}
+
+export interface ComparisonRequest extends ModelSelection {
+  question: string;
+  /** The ticked passages, in the order in which they stand in the prompt. */
+  passages: Passage[];
+  /** Absolute path of the virtual-token file; needed by `spring:K` with K > 0. */
+  tokenFile: string | null;
+  variants: VariantId[];
+  settings: AnswerSettings;
+}
+
+export interface TokenAlternative {
+  tokenId: number;
+  text: string;
+  /** Natural logarithm. */
+  logProbability: number;
+}
+
+/** One generated token. */
+export interface AnswerToken {
+  tokenId: number;
+  /** The text that became final with this token: whole characters only, possibly empty. */
+  text: string;
+  /** Natural logarithm of the probability that the model gave this token. */
+  logProbability: number;
+  /** The likeliest tokens at this place, best first; may contain the token itself. */
+  alternatives: TokenAlternative[];
+}
+
+export interface AnswerTimings {
+  /** From the start of the comparison to this variant's first token. */
+  prefillMs: number;
+  decodeMs: number;
+  decodeTokensPerSecond: number;
+}
+
+/** A finished (or cancelled) answer. */
+export interface Answer {
+  text: string;
+  tokenIds: number[];
+  /** Virtual tokens included. */
+  promptTokens: number;
+  /** Prompt tokens that were not computed again: shared with another variant or an earlier question. */
+  sharedTokens: number;
+  /** Prompt tokens cut from the left because the prompt was too long for the model. */
+  truncatedTokens: number;
+  stopReason: 'eos' | 'length' | 'stop' | 'cancelled';
+  timings: AnswerTimings;
+}
+
+/** A prompt as it went to the model: text and, between two texts, virtual tokens. */
+export type PromptPiece = { text: string } | { virtualTokens: number };
+
+/** A variant of a comparison that has been set up. */
+export interface VariantPlan {
+  id: VariantId;
+  /** For people: `Baseline`, `SPRING k=10`. */
+  label: string;
+  /** Virtual tokens in the prompt; 0 for the others. */
+  k: number;
+  prompt: PromptPiece[];
+}
+
+/** A model that is loaded, as the decoder runs it. */
+export interface LoadedModel {
+  model: string;
+  folder: string;
+  device: string;
+  precision: string;
+  loadMs: number;
+}
+
+/** What a comparison reports, in this order: loading (if needed), loaded, prepared, then tokens and answers mixed. */
+export type ComparisonEvent =
+  | { type: 'loading'; message: string }
+  | { type: 'loaded'; model: LoadedModel }
+  | { type: 'prepared'; variants: VariantPlan[] }
+  | { type: 'token'; variant: VariantId; token: AnswerToken }
+  | { type: 'answer'; variant: VariantId; answer: Answer };
+
+/** What a checkpoint folder holds, without loading it. */
+export interface ModelInfo {
+  /** What to pass as `ModelSelection.model`. */
+  id: string;
+  /** For people. */
+  name: string;
+  folder: string;
+  source: 'built-in' | 'folder' | 'hub';
+  architecture: string;
+  hiddenSize: number;
+  numLayers: number;
+  contextLength: number;
+  weightBytes: number;
+  /** Of config.json, tokenizer.json and the weight files' names and sizes: identifies it in experiment records. */
+  fingerprint: string;
+  /** Set when the folder cannot be used: why, in one sentence. The numbers above are then 0. */
+  problem?: string;
+}
+
+/** What a virtual-token file holds. */
+export interface TokenFileInfo {
+  /** Absolute path. */
+  path: string;
+  name: string;
+  source: 'built-in' | 'workspace' | 'folder' | 'hub';
+  /** Rows = virtual tokens in the file; the first k are used. */
+  rows: number;
+  hiddenSize: number;
+  dtype: string;
+  /** Over the rows as float32 little-endian. */
+  sha256: string;
+  /** Set when the file cannot be read: why, in one sentence. The numbers above are then 0. */
+  problem?: string;
+}

@@ -1,0 +1,102 @@
+/**
+ * What the extension host (or any client) asks of the engine processes, over JSON-RPC. A request names its
+ * parameters, its reply and what it reports meanwhile; every request can be cancelled.
+ */
+import type {
+  ComparisonEvent,
+  ComparisonRequest,
+  LoadedModel,
+  ModelInfo,
+  ModelSelection,
+  TokenFileInfo,
+} from './comparison.ts';
+import type { Passage } from './passages.ts';
+
+/** Never reported, or no parameters. */
+export type Nothing = Record<string, never>;
+
+/** Requests of the process that runs models. */
+export interface InferenceRequests {
+  compare: { params: ComparisonRequest; progress: ComparisonEvent[]; result: null };
+  load: { params: ModelSelection; progress: ComparisonEvent[]; result: LoadedModel };
+  unload: { params: Nothing; progress: never; result: null };
+}
+
+/** Requests of the process that holds the index and looks at files. */
+export interface IndexRequests {
+  /** Creates or opens the index of a workspace; the following requests use it. */
+  openIndex: { params: IndexLocation; progress: never; result: IndexSummary };
+  /** Brings the index up to date: changed files are read again, removed ones dropped. */
+  updateIndex: { params: { rebuild: boolean }; progress: IndexProgress; result: IndexSummary };
+  /** Like updateIndex, but looks at these files only (absolute paths; removed files among them). */
+  updateFiles: { params: { paths: string[] }; progress: IndexProgress; result: IndexSummary };
+  search: { params: { query: string; count: number }; progress: never; result: SearchHit[] };
+  inspectModels: { params: { models: string[] }; progress: never; result: ModelInfo[] };
+  inspectTokenFiles: { params: { paths: string[] }; progress: never; result: TokenFileInfo[] };
+}
+
+export interface IndexLocation {
+  /** Absolute path of the SQLite file. */
+  indexFile: string;
+  /** Absolute paths of the workspace's folders. */
+  folders: string[];
+  options: IndexOptions;
+}
+
+export interface IndexOptions {
+  /** Glob patterns of files to take; empty: every kind that can be read. */
+  include: string[];
+  /** Glob patterns to leave out, besides .gitignore and .springignore. */
+  exclude: string[];
+  /** Larger files are left out. */
+  maxFileBytes: number;
+  chunkWords: number;
+  /** Folder of an embedding model for hybrid search; null: BM25 alone. */
+  embeddingModel: string | null;
+}
+
+export interface IndexSummary {
+  files: number;
+  chunks: number;
+  /** ISO 8601; null: never filled. */
+  updatedAt: string | null;
+  errors: IndexFileError[];
+}
+
+export interface IndexFileError {
+  path: string;
+  message: string;
+}
+
+export interface IndexProgress {
+  filesDone: number;
+  /** null while files are still being listed. */
+  filesTotal: number | null;
+  chunks: number;
+  currentFile?: string;
+}
+
+export interface SearchHit extends Passage {
+  rank: number;
+  titlePath: string[];
+  bm25Rank: number | null;
+  vectorRank: number | null;
+}
+
+export interface EngineRoles {
+  inference: InferenceRequests;
+  index: IndexRequests;
+}
+export type EngineRole = keyof EngineRoles;
+
+export const engineRoles: readonly EngineRole[] = ['inference', 'index'];
+
+/** JSON-RPC error codes beyond the standard ones: how an error crosses the process boundary. */
+export const engineErrorCodes = { user: -32001, cancelled: -32800 } as const;
+
+/** Sent by the engine when something happened that no request asked for. */
+export interface EngineNotifications {
+  log: { level: 'info' | 'warn' | 'error'; message: string };
+  /** The model was unloaded after its idle time, or the device was lost and the CPU has taken over. */
+  modelChanged: { loaded: LoadedModel | null; message: string };
+}
