@@ -67,7 +67,7 @@ export function widenToFloat32(bytes: Uint8Array, type: FloatType): Float32Array
   const width = bytesPerElement[type];
   const count = bytes.byteLength / width;
   const viewable = bytes.byteOffset % width === 0 && bytes.buffer instanceof ArrayBuffer;
-  const buffer = viewable ? (bytes.buffer) : aligned(bytes);
+  const buffer = viewable ? bytes.buffer : aligned(bytes);
   const start = viewable ? bytes.byteOffset : 0;
   if (type === 'F32') return new Float32Array(buffer, start, count);
   if (type === 'F64') return Float32Array.from(new Float64Array(buffer, start, count));
