@@ -1,0 +1,214 @@
+/**
+ * Keeps one engine process alive (see docs/architecture.md): starts it on the first request, rejects everything
+ * pending on any exit, starts it again with a growing delay, and after three crashes in a row leaves it down.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import {
+  createMessageConnection,
+  IPCMessageReader,
+  IPCMessageWriter,
+  type MessageConnection,
+} from 'vscode-jsonrpc/node';
+import type { EngineNotifications, EngineRole } from '../protocol/engine.ts';
+import { CancelledError } from '../protocol/errors.ts';
+import {
+  onNotification,
+  type ParamsOf,
+  type ProgressOf,
+  type RequestName,
+  type RequestOptions,
+  type ResultOf,
+  sendRequest,
+} from './channel.ts';
+
+/** The engine process ended, or is down: the request has no answer. Nothing is wrong with the request itself. */
+export class EngineStoppedError extends Error {
+  override readonly name: string = 'EngineStoppedError';
+}
+
+export type EngineState = 'stopped' | 'running' | 'restarting' | 'down';
+
+export interface SupervisorOptions {
+  /** The engine program, forked with the role as its first argument. */
+  program: string;
+  /** Further arguments for the program. */
+  programArguments?: readonly string[];
+  /** Node to run it with; absent: the one that runs this. */
+  execPath?: string | undefined;
+  /** Delays before the 1st, 2nd, ... restart in a row; one more crash than delays leaves the process down. */
+  restartDelaysMs?: readonly number[];
+  /** Lines that the process writes and what the supervisor does. */
+  log: (level: 'info' | 'warn' | 'error', message: string) => void;
+  onStateChange?: (state: EngineState, message: string) => void;
+  onNotification?: <Name extends keyof EngineNotifications>(
+    name: Name,
+    params: EngineNotifications[Name],
+  ) => void;
+}
+
+const defaultRestartDelaysMs = [300, 1500];
+/** A process that has lived this long and crashes starts counting from one again. */
+const settledMs = 60_000;
+
+interface Running {
+  child: ChildProcess;
+  connection: MessageConnection;
+  /** Rejects when the process ends or is stopped. */
+  ended: Promise<never>;
+  end: (error: EngineStoppedError) => void;
+  startedAt: number;
+}
+
+export class EngineSupervisor<Role extends EngineRole> {
+  readonly role: Role;
+  readonly #options: SupervisorOptions;
+  #running: Running | null = null;
+  #strikes = 0;
+  #state: EngineState = 'stopped';
+  #restart: Promise<void> | null = null;
+  #disposed = false;
+  /** Runs after every start, before other requests: what a fresh process must be told. */
+  initialise: ((request: EngineSupervisor<Role>['request']) => Promise<void>) | undefined;
+  #initialised: Promise<void> = Promise.resolve();
+
+  constructor(role: Role, options: SupervisorOptions) {
+    this.role = role;
+    this.#options = options;
+  }
+
+  get state(): EngineState {
+    return this.#state;
+  }
+
+  /** Process id, for diagnosis; undefined while no process runs. */
+  get processId(): number | undefined {
+    return this.#running?.child.pid;
+  }
+
+  /**
+   * Sends a request, starting the process if needed.
+   * @throws UserError, CancelledError, EngineStoppedError when the process ends before it has answered
+   */
+  readonly request = async <Name extends RequestName<Role>>(
+    name: Name,
+    params: ParamsOf<Role, Name>,
+    options: RequestOptions<ProgressOf<Role, Name>> = {},
+  ): Promise<ResultOf<Role, Name>> => {
+    const running = await this.#ready(options.signal);
+    await Promise.race([this.#initialised, running.ended]);
+    return this.#send(running, name, params, options);
+  };
+
+  async #send<Name extends RequestName<Role>>(
+    running: Running,
+    name: Name,
+    params: ParamsOf<Role, Name>,
+    options: RequestOptions<ProgressOf<Role, Name>>,
+  ): Promise<ResultOf<Role, Name>> {
+    const reply = sendRequest<Role, Name>(running.connection, name, params, options);
+    const result = await Promise.race([reply, running.ended]);
+    this.#strikes = 0;
+    return result;
+  }
+
+  /** Ends the process if it runs and forgets its crashes; the next request starts a new one. */
+  restart(): void {
+    this.#strikes = 0;
+    this.#stop('The engine was restarted.');
+    if (!this.#disposed) this.#setState('stopped', 'Restarted.');
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#stop('The engine was shut down.');
+  }
+
+  async #ready(signal: AbortSignal | undefined): Promise<Running> {
+    if (signal?.aborted) throw new CancelledError();
+    if (this.#restart) await this.#restart;
+    if (this.#disposed) throw new EngineStoppedError('The engine was shut down.');
+    if (this.#state === 'down') throw new EngineStoppedError(this.#downMessage());
+    return this.#running ?? this.#start();
+  }
+
+  #start(): Running {
+    const { program, programArguments = [], execPath, log } = this.#options;
+    // Electron must behave as Node in the child; a debugger's arguments of the host are not for it.
+    const child = fork(program, [this.role, ...programArguments], {
+      execPath: execPath ?? process.execPath,
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+      env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    for (const [stream, level] of [
+      [child.stdout, 'info'],
+      [child.stderr, 'warn'],
+    ] as const) {
+      stream?.setEncoding('utf8').on('data', (text: string) => log(level, `${this.role}: ${text.trimEnd()}`));
+    }
+    const connection = createMessageConnection(new IPCMessageReader(child), new IPCMessageWriter(child));
+    const { promise: ended, reject } = Promise.withResolvers<never>();
+    ended.catch(() => undefined);
+    const running: Running = { child, connection, ended, end: reject, startedAt: Date.now() };
+    for (const name of ['log', 'modelChanged'] as const) {
+      onNotification(connection, name, (params) => this.#options.onNotification?.(name, params));
+    }
+    // Writing to a dead process fails here; the exit that follows tells all that there is to tell.
+    connection.onError(() => undefined);
+    connection.listen();
+    child.once('error', (error) => this.#onExit(running, `could not be started (${error.message})`));
+    child.once('exit', (code, signal) =>
+      this.#onExit(running, signal ? `was ended by ${signal}` : `ended with exit code ${String(code)}`),
+    );
+    this.#running = running;
+    this.#setState('running', `Started (process ${String(child.pid)}).`);
+    this.#initialised = this.initialise
+      ? this.initialise((name, params, options) => this.#send(running, name, params, options ?? {}))
+      : Promise.resolve();
+    this.#initialised.catch(() => undefined);
+    return running;
+  }
+
+  #onExit(running: Running, how: string): void {
+    if (this.#running !== running) return;
+    this.#running = null;
+    running.connection.dispose();
+    if (Date.now() - running.startedAt > settledMs) this.#strikes = 0;
+    this.#strikes += 1;
+    const delays = this.#options.restartDelaysMs ?? defaultRestartDelaysMs;
+    const delay = delays[this.#strikes - 1];
+    const what = `The ${this.role} engine ${how}`;
+    if (delay === undefined) {
+      this.#setState('down', this.#downMessage());
+      running.end(new EngineStoppedError(`${what}. ${this.#downMessage()}`));
+      return;
+    }
+    this.#setState('restarting', `${what}; it is started again.`);
+    running.end(new EngineStoppedError(`${what}; it is being restarted. Nothing else was lost: try again.`));
+    this.#restart = new Promise((resolve) => setTimeout(resolve, delay)).then(() => {
+      this.#restart = null;
+      if (!this.#disposed && !this.#running && this.#state === 'restarting') this.#start();
+    });
+  }
+
+  #downMessage(): string {
+    const crashes = (this.#options.restartDelaysMs ?? defaultRestartDelaysMs).length + 1;
+    return `The ${this.role} engine crashed ${crashes} times in a row and stays down. See the log, then restart it.`;
+  }
+
+  #stop(message: string): void {
+    const running = this.#running;
+    this.#running = null;
+    if (!running) return;
+    running.end(new EngineStoppedError(message));
+    running.connection.dispose();
+    running.child.kill();
+    this.#options.log('info', `${this.role}: ${message}`);
+  }
+
+  #setState(state: EngineState, message: string): void {
+    this.#state = state;
+    this.#options.log(state === 'down' ? 'error' : state === 'restarting' ? 'warn' : 'info', message);
+    this.#options.onStateChange?.(state, message);
+  }
+}
