@@ -1,0 +1,130 @@
+/**
+ * Reading the Hub cache: `models--owner--name/{blobs,refs,snapshots}`, the layout of Python's huggingface_hub,
+ * whose caches are used in place. Nothing here writes or reaches the network.
+ */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { getRepoFolderName } from '@huggingface/hub';
+import { isRelativeFile, isRepositoryName } from './catalogue.ts';
+import type { CatalogueEntry } from './types.ts';
+
+export const commitPattern = /^[0-9a-f]{40}$/;
+const folderPrefix = 'models--';
+
+/** One commit of a repository in the cache. */
+export interface Snapshot {
+  repository: string;
+  commit: string;
+  folder: string;
+  /** Files that a model of this kind needs and that are not (completely) here. Empty: ready to use. */
+  missing: string[];
+}
+
+/** The kinds of content, which need different files. */
+export type ContentKind = CatalogueEntry['kind'];
+
+/** The folder of a repository in the cache, whether it exists or not. */
+export function repositoryFolder(cacheDir: string, repository: string): string {
+  return join(cacheDir, getRepoFolderName({ name: repository, type: 'model' }));
+}
+
+/** Repositories (`owner/name`, models only) that have a folder in the cache, sorted. */
+export async function cachedRepositories(cacheDir: string): Promise<string[]> {
+  const names = await readdir(cacheDir).catch(() => []);
+  return names
+    .filter((name) => name.startsWith(folderPrefix))
+    .map((name) => name.slice(folderPrefix.length).split('--').join('/'))
+    .filter(isRepositoryName)
+    .sort();
+}
+
+/**
+ * The snapshot to use: the one that `revision` (branch, tag or commit) names. Without a revision `main`, or,
+ * where that is not complete, the newest snapshot that is. Undefined if the cache has none.
+ */
+export async function findSnapshot(
+  cacheDir: string,
+  repository: string,
+  kind: ContentKind,
+  options: { revision?: string | undefined; file?: string | undefined } = {},
+): Promise<Snapshot | undefined> {
+  const root = repositoryFolder(cacheDir, repository);
+  const named = await commitOf(root, options.revision ?? 'main');
+  const commits = options.revision === undefined ? [named, ...(await commitsByAge(root))] : [named];
+  let first: Snapshot | undefined;
+  for (const commit of new Set(commits)) {
+    if (commit === undefined) continue;
+    const folder = join(root, 'snapshots', commit);
+    if (!(await isFolder(folder))) continue;
+    const missing = await missingFiles(folder, kind, options.file);
+    const snapshot: Snapshot = { repository, commit, folder, missing };
+    if (missing.length === 0) return snapshot;
+    first ??= snapshot;
+  }
+  return first;
+}
+
+/**
+ * What a folder lacks to be used as this kind of content. Shards that `model.safetensors.index.json` names
+ * count, dangling links do not.
+ *
+ * @param file for a token file or an embedding model: its path in the folder
+ */
+export async function missingFiles(folder: string, kind: ContentKind, file?: string): Promise<string[]> {
+  if (kind === 'token-file') return absent(folder, file === undefined ? [] : [file]);
+  if (kind === 'embedding') return absent(folder, ['tokenizer.json', file ?? 'onnx/model.onnx']);
+  const missing = await absent(folder, ['config.json', 'tokenizer.json']);
+  const indexFile = join(folder, 'model.safetensors.index.json');
+  if (await isFile(indexFile)) {
+    const shards = shardsOfIndex(await readFile(indexFile, 'utf8').catch(() => ''));
+    return [...missing, ...(shards === undefined ? [indexFile] : await absent(folder, shards))];
+  }
+  const weights = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.safetensors'));
+  const lacking = await absent(folder, weights.length === 0 ? ['model.safetensors'] : weights);
+  return [...missing, ...lacking];
+}
+
+/** The files that the text of a model.safetensors.index.json names; undefined if it is no such text. */
+export function shardsOfIndex(text: string): string[] | undefined {
+  try {
+    const index = JSON.parse(text) as { weight_map?: unknown };
+    if (typeof index.weight_map !== 'object' || index.weight_map === null) return undefined;
+    const shards = [...new Set(Object.values(index.weight_map))];
+    return shards.length > 0 && shards.every(isRelativeFile) ? shards.sort() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The commit that a branch, tag or commit stands for in the cache; undefined if not known there. */
+export async function commitOf(root: string, revision: string): Promise<string | undefined> {
+  if (commitPattern.test(revision)) return revision;
+  if (!isRelativeFile(revision)) return undefined;
+  const text = await readFile(join(root, 'refs', revision), 'utf8').catch(() => '');
+  return commitPattern.test(text.trim()) ? text.trim() : undefined;
+}
+
+/** Commits that have a snapshot, newest first. */
+export async function commitsByAge(root: string): Promise<string[]> {
+  const snapshots = join(root, 'snapshots');
+  const names = (await readdir(snapshots).catch(() => [])).filter((name) => commitPattern.test(name));
+  const aged = await Promise.all(
+    names.map(async (name) => ({ name, time: (await stat(join(snapshots, name))).mtimeMs })),
+  );
+  return aged.sort((a, b) => b.time - a.time || a.name.localeCompare(b.name)).map(({ name }) => name);
+}
+
+/** Whether the path is a file, symbolic links followed. */
+export async function isFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
+}
+
+/** Whether the path is a folder, symbolic links followed. */
+export async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+}
+
+async function absent(folder: string, files: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(files.map((file) => isFile(join(folder, file))));
+  return files.filter((_, index) => !found[index]);
+}

@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { UserError } from '../protocol/errors.ts';
+import { findSnapshot, isFile, isFolder } from './cache.ts';
+import { catalogueEntries, findEntry, isRepositoryName, loadCatalogue } from './catalogue.ts';
+import { environmentCacheDir, expandHome } from './environment.ts';
+import type { Catalogue, CatalogueEntry } from './types.ts';
+
+export interface ResolveOptions {
+  /** Default: the shipped one. */
+  catalogue?: Catalogue;
+  /** Default: the environment's Hub cache. */
+  cacheDir?: string;
+  /** The folder that holds `media/`; default: the nearest one above this module. */
+  extensionFolder?: string;
+}
+
+/**
+ * The local folder of a model: `demo`, a checkpoint folder, an id of the catalogue, or a Hub repository
+ * (`owner/name`, `owner/name@revision`) that is in the cache. Never reaches the network.
+ *
+ * @throws UserError that says how to get the model, if it is not on this machine
+ */
+export async function resolveModel(nameOrFolder: string, options: ResolveOptions = {}): Promise<string> {
+  const catalogue = options.catalogue ?? loadCatalogue();
+  const entry = findEntry(catalogue, nameOrFolder);
+  if (entry?.kind === 'token-file') {
+    throw new UserError(
+      `"${nameOrFolder}" is a file of virtual tokens, not a model: give it with --tokens. It belongs to ${entry.backbone}.`,
+    );
+  }
+  if (entry?.folder !== undefined) return entryFolder(entry, options);
+
+  const path = resolve(expandHome(nameOrFolder));
+  if (await isFolder(path)) {
+    if (await isFile(join(path, 'config.json'))) return path;
+    if (entry === undefined) {
+      throw new UserError(
+        `${path} has no config.json: a model is a Hugging Face checkpoint folder with config.json, tokenizer.json and *.safetensors.`,
+      );
+    }
+  } else if (await isFile(path)) {
+    throw new UserError(`${path} is a file: give the checkpoint folder that holds it.`);
+  }
+
+  const { repository, revision } = entry?.repository
+    ? { repository: entry.repository, revision: entry.revision }
+    : repositoryOf(nameOrFolder);
+  if (repository === undefined) throw unknownModel(nameOrFolder, catalogue);
+  const cacheDir = options.cacheDir ?? environmentCacheDir();
+  const kind = entry?.kind ?? 'chat';
+  const snapshot = await findSnapshot(cacheDir, repository, kind, { revision, file: fileOf(entry) });
+  const command = `spring download ${entry?.id ?? nameOrFolder}`;
+  if (snapshot === undefined) {
+    throw new UserError(
+      `The model ${nameOrFolder} is not on this machine (looked in ${cacheDir}). Get it with "${command}".`,
+    );
+  }
+  if (snapshot.missing.length > 0) {
+    throw new UserError(
+      `The model ${nameOrFolder} is not complete: ${snapshot.folder} lacks ${snapshot.missing.join(', ')}. Get the rest with "${command}".`,
+    );
+  }
+  return snapshot.folder;
+}
+
+/**
+ * The path of a virtual-token file: a file, or an id of the catalogue whose file is on this machine.
+ *
+ * @throws UserError that says how to get the file
+ */
+export async function resolveTokenFile(nameOrFile: string, options: ResolveOptions = {}): Promise<string> {
+  const path = resolve(expandHome(nameOrFile));
+  if (await isFile(path)) return path;
+  const entry = findEntry(options.catalogue ?? loadCatalogue(), nameOrFile);
+  if (entry?.kind !== 'token-file') {
+    throw new UserError(
+      `There is no file ${path}, and "${nameOrFile}" is no embedding file of the list ("spring models" shows it).`,
+    );
+  }
+  if (entry.repository === undefined) return join(entryFolder(entry, options), entry.file);
+  const snapshot = await findSnapshot(
+    options.cacheDir ?? environmentCacheDir(),
+    entry.repository,
+    entry.kind,
+    entry,
+  );
+  if (snapshot === undefined || snapshot.missing.length > 0) {
+    throw new UserError(
+      `The embedding file ${entry.id} is not on this machine. Get it with "spring download ${entry.id}".`,
+    );
+  }
+  return join(snapshot.folder, entry.file);
+}
+
+/** Splits `owner/name@revision`; repository undefined if the text has another form. */
+export function repositoryOf(name: string): { repository?: string; revision?: string } {
+  const at = name.indexOf('@');
+  const repository = at < 0 ? name : name.slice(0, at);
+  if (!isRepositoryName(repository)) return {};
+  return at < 0 ? { repository } : { repository, revision: name.slice(at + 1) };
+}
+
+/** The folder of an entry that lies in a folder: relative ones in the extension (or repository). */
+export function entryFolder(entry: CatalogueEntry, options: Pick<ResolveOptions, 'extensionFolder'>): string {
+  const folder = expandHome(entry.folder ?? '');
+  if (isAbsolute(folder)) return folder;
+  return join(options.extensionFolder ?? nearestFolderWith(folder), folder);
+}
+
+/** The file that makes up the entry, where it is one. */
+export function fileOf(entry: CatalogueEntry | undefined): string | undefined {
+  return entry?.kind === 'token-file' || entry?.kind === 'embedding' ? entry.file : undefined;
+}
+
+/** The bundle lies in dist/, the source in src/hub/: both have media/ in a folder above. */
+function nearestFolderWith(relative: string): string {
+  let folder = import.meta.dirname;
+  while (!existsSync(join(folder, relative)) && dirname(folder) !== folder) folder = dirname(folder);
+  return folder;
+}
+
+function unknownModel(name: string, catalogue: Catalogue): UserError {
+  const ids = catalogueEntries(catalogue)
+    .filter((entry) => entry.kind === 'chat' || entry.kind === 'base')
+    .map((entry) => entry.id);
+  return new UserError(
+    `There is no model "${name}": no folder of that name, not in the list, and not of the form owner/name of a Hub repository. The list has: ${ids.join(', ')}.`,
+  );
+}

@@ -1,0 +1,96 @@
+/**
+ * The shapes of `src/hub`: what can be got, where it lies, whether it fits.
+ */
+
+/** What decides a decoder's memory and which embedding files fit it; a ModelConfig has these fields too. */
+export interface ModelShape {
+  hiddenSize: number;
+  intermediateSize: number;
+  numLayers: number;
+  numHeads: number;
+  numKeyValueHeads: number;
+  headDim: number;
+  vocabSize: number;
+  tieWordEmbeddings: boolean;
+  maxPositionEmbeddings: number;
+}
+
+/** Where an entry's files come from: a Hub repository or a folder (relative ones lie in the extension). */
+interface EntrySource {
+  /** `owner/name` on the Hub. */
+  repository?: string;
+  /** Branch, tag or commit; absent: `main`. The commit that was got is recorded at download. */
+  revision?: string;
+  /** Instead of a repository: a folder. */
+  folder?: string;
+}
+
+interface EntryBase extends EntrySource {
+  /** What the user types; lower case, unique in the catalogue. */
+  id: string;
+  title: string;
+  licence?: string;
+  /** Whether the Hub asks for an accepted licence and an access token; null: not known. */
+  gated: boolean | null;
+  /** Bytes to download, about. */
+  downloadBytes?: number;
+  /** One sentence for people. */
+  note?: string;
+  /** Who listed it. */
+  source: 'catalogue' | 'user';
+}
+
+export interface ModelEntry extends EntryBase {
+  kind: 'chat' | 'base';
+  architecture?: string;
+  /** Absent in a user's entry: read from config.json once downloaded. */
+  shape?: ModelShape;
+  storedType?: 'F32' | 'F16' | 'BF16';
+}
+
+/** A file of trained virtual tokens. */
+export interface TokenFileEntry extends EntryBase {
+  kind: 'token-file';
+  file: string;
+  hiddenSize: number;
+  numTokens?: number;
+  /** Catalogue id or repository of the model that it was trained for. */
+  backbone: string;
+  /** Of the file's bytes, lower-case hexadecimal, where known. */
+  sha256?: string;
+}
+
+/** A sentence-embedding model for retrieval, in ONNX. */
+export interface EmbeddingEntry extends EntryBase {
+  kind: 'embedding';
+  file: string;
+  dimensions?: number;
+  maxTokens?: number;
+  pooling?: 'mean' | 'cls';
+  queryPrefix?: string;
+  passagePrefix?: string;
+}
+
+export type CatalogueEntry = ModelEntry | TokenFileEntry | EmbeddingEntry;
+
+export interface Catalogue {
+  models: ModelEntry[];
+  tokenFiles: TokenFileEntry[];
+  embeddingModels: EmbeddingEntry[];
+}
+
+/**
+ * How this process speaks with the Hub. Everything is optional: the default is the environment's
+ * (`HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME`, `HF_HUB_OFFLINE`, `HF_TOKEN`) and Node's own `fetch`.
+ */
+export interface HubOptions {
+  endpoint?: string;
+  /** The Hub cache (`…/huggingface/hub`), shared with Python's huggingface_hub. */
+  cacheDir?: string;
+  /** For proxies: VS Code's patched fetch, or one with a proxy agent. */
+  fetch?: typeof fetch;
+  /** Asked before each download; undefined: go without. The token is sent to the endpoint's origin alone. */
+  token?: () => Promise<string | undefined>;
+  offline?: boolean;
+  signal?: AbortSignal;
+}
