@@ -2,6 +2,7 @@
  * The decoder's interface: prompts in, tokens out. `Decoder` (decoder.ts) implements it.
  */
 import type { LoraAdapter } from '../checkpoint/types.ts';
+import type { Answer, AnswerSettings, AnswerToken } from '../protocol/comparison.ts';
 
 /** A run of token ids, or rows that are fed as they are (virtual tokens). */
 export type PromptPart = { tokenIds: readonly number[] } | { rows: VirtualTokenRows };
@@ -26,64 +27,17 @@ export interface DecoderOptions {
   signal?: AbortSignal;
 }
 
-export interface GenerationSettings {
-  maxNewTokens: number;
-  /** Generation ends before the first of these strings; the text up to it is kept. */
-  stop?: readonly string[];
+export interface GenerationSettings extends AnswerSettings {
   /** Go on after an end-of-sequence token (benchmarks). */
   ignoreEos?: boolean;
-  /** 0 or absent: greedy. */
-  temperature?: number;
-  topP?: number;
-  topK?: number;
-  /** Divides (multiplies, if negative) the logits of tokens that occurred; 1 or absent: none. As in transformers. */
-  repetitionPenalty?: number;
-  /** Seeds the sampler; prompt i of a comparison uses its own stream of it. */
-  seed?: number;
-  /** How many of the likeliest tokens to report with each token. */
-  alternatives?: number;
-  /** What to do with a prompt that does not fit the context. Default 'refuse'. */
+  /** What to do with a prompt that leaves no room in the context. Default 'refuse'. */
   overflow?: 'refuse' | 'truncate-left';
 }
 
-export interface TokenAlternative {
-  tokenId: number;
-  text: string;
-  logProbability: number;
-}
-
-export type StopReason = 'eos' | 'length' | 'stop';
-
-export interface GenerationTimings {
-  /** From the start of `compare` to this prompt's first token. */
-  prefillMs: number;
-  decodeMs: number;
-  decodeTokensPerSecond: number;
-}
-
-export interface Generation {
-  /** New tokens, without the EOS that ended them. */
-  tokenIds: number[];
-  text: string;
-  /** Virtual tokens included. */
-  promptTokens: number;
-  /** Tokens cut from the left because the prompt was too long (`overflow: 'truncate-left'`). */
-  truncatedTokens: number;
-  /** Of promptTokens, how many were taken from the prefix cache or shared with another prompt. */
-  sharedTokens: number;
-  stopReason: StopReason;
-  timings: GenerationTimings;
-}
+/** A finished answer; `prefillMs` counts from the start of `compare` to this prompt's first token. */
+export type Generation = Omit<Answer, 'stopReason'> & { stopReason: 'eos' | 'length' | 'stop' };
 
 /** What `compare` yields; `index` is the prompt's place in the array given. */
 export type DecoderEvent =
-  | {
-      type: 'token';
-      index: number;
-      tokenId: number;
-      /** Text that became final with this token: whole characters only, possibly empty. */
-      text: string;
-      logProbability: number;
-      alternatives: TokenAlternative[];
-    }
+  | { type: 'token'; index: number; token: AnswerToken }
   | { type: 'done'; index: number; generation: Generation };
