@@ -104,7 +104,6 @@ export class DecoderSession {
     }
     const results = await this.session.run(feeds, fetches);
     if (results['present_key.0']?.data !== cache.tensors[0]!.data)
-      throw new Error('The runtime did not write in place.');
     cache.lengths.splice(0, cache.rows, ...totals);
     return results['logits']!.data as Float32Array;
   }
