@@ -1,0 +1,6 @@
+import { UserError } from '../../protocol/errors.ts';
+import type { ParsedDocument } from './blocks.ts';
+
+export function parsePdf(bytes: Uint8Array): Promise<ParsedDocument> {
+  return Promise.reject(new UserError(`cannot be read yet (${bytes.length} bytes)`));
+}

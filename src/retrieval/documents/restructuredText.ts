@@ -1,0 +1,6 @@
+import type { ParsedDocument } from './blocks.ts';
+import { parsePlainText } from './plainText.ts';
+
+export function parseRestructuredText(text: string): ParsedDocument {
+  return parsePlainText(text);
+}

@@ -1,0 +1,146 @@
+import type { Dirent, Stats } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { isAbsolute, join, relative, sep } from 'node:path';
+import { messageOf, throwIfCancelled } from '../../protocol/errors.ts';
+import { formatOf, isBinaryFormat, type DocumentFormat } from '../documents/formats.ts';
+import type { IndexSettings } from '../settings.ts';
+import { IgnoreRules, toSlashes } from './ignoreRules.ts';
+
+/** A file that is a document by its name and not ignored. */
+export interface FoundFile {
+  /** Relative to the workspace folder, with '/'. */
+  path: string;
+  /** Absolute. */
+  file: string;
+  format: DocumentFormat;
+  size: number;
+  /** Milliseconds since 1970, with fractions. */
+  mtime: number;
+  ctime: number;
+}
+
+/** Something that could not be read, or a document that is too large; the walk goes on. */
+export interface FoundProblem {
+  path: string;
+  reason: string;
+  /** A folder that could not be listed: what is known of the files below it stays. */
+  isFolder: boolean;
+}
+
+export type WalkEntry = { found: FoundFile } | { problem: FoundProblem };
+
+/**
+ * The documents of a workspace folder, in a fixed order. Symbolic links are followed after everything else, and each
+ * real folder and file is visited once, so loops end and nothing is indexed twice.
+ */
+export async function* walkDocuments(
+  root: string,
+  settings: IndexSettings,
+  signal?: AbortSignal,
+): AsyncGenerator<WalkEntry> {
+  const visited = new Set<string>();
+  const links: { path: string; rules: IgnoreRules }[] = [];
+  const pending: { folder: string; rules: IgnoreRules }[] = [];
+
+  const listFolder = async function* (folder: string, rules: IgnoreRules): AsyncGenerator<WalkEntry> {
+    throwIfCancelled(signal);
+    let entries: Dirent[];
+    try {
+      const real = await realpath(folder);
+      if (visited.has(real)) return;
+      visited.add(real);
+      entries = await readdir(folder, { withFileTypes: true });
+    } catch (error) {
+      yield { problem: { path: relativePath(root, folder), reason: reasonOf(error), isFolder: true } };
+      return;
+    }
+    entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    const folders: string[] = [];
+    for (const entry of entries) {
+      const path = join(folder, entry.name);
+      if (entry.isSymbolicLink()) {
+        links.push({ path, rules });
+      } else if (entry.isDirectory()) {
+        if (!rules.ignores(path, true)) folders.push(path);
+      } else if (entry.isFile()) {
+        const format = formatOf(entry.name, settings.sourceCode);
+        if (format && !rules.ignores(path, false)) yield await lookAt(root, path, format, settings);
+      }
+    }
+    for (const path of folders.reverse()) pending.push({ folder: path, rules: await rules.enter(path) });
+  };
+
+  pending.push({ folder: root, rules: await IgnoreRules.forRoot(root, settings) });
+  for (;;) {
+    const next = pending.pop();
+    if (next) {
+      yield* listFolder(next.folder, next.rules);
+      continue;
+    }
+    const link = links.shift();
+    if (!link) return;
+    let target: string;
+    let stats: Stats;
+    try {
+      target = await realpath(link.path);
+      stats = await stat(target);
+    } catch {
+      continue; // A link that leads nowhere is no document.
+    }
+    const format = formatOf(link.path, settings.sourceCode);
+    if (visited.has(target) || isInside(root, target)) continue;
+    if (link.rules.ignores(link.path, stats.isDirectory())) continue;
+    if (stats.isDirectory()) {
+      pending.push({ folder: link.path, rules: await link.rules.enter(link.path) });
+    } else if (stats.isFile() && format) {
+      visited.add(target);
+      yield await lookAt(root, link.path, format, settings);
+    }
+  }
+}
+
+/** Size and times of one document, or why it is left out. */
+export async function lookAt(
+  root: string,
+  file: string,
+  format: DocumentFormat,
+  settings: IndexSettings,
+): Promise<WalkEntry> {
+  const path = relativePath(root, file);
+  try {
+    const stats = await stat(file);
+    const limit = isBinaryFormat(format) ? settings.maxBinaryBytes : settings.maxTextBytes;
+    if (stats.size > limit) {
+      const reason = `has ${stats.size} bytes, more than the limit of ${limit}`;
+      return { problem: { path, reason, isFolder: false } };
+    }
+    return { found: { path, file, format, size: stats.size, mtime: stats.mtimeMs, ctime: stats.ctimeMs } };
+  } catch (error) {
+    return { problem: { path, reason: reasonOf(error), isFolder: false } };
+  }
+}
+
+/** A file inside the root is found (or ignored) where it lies; only links that lead out of it add something. */
+function isInside(root: string, target: string): boolean {
+  const path = relative(root, target);
+  return path === '' || (!isAbsolute(path) && path.split(sep)[0] !== '..');
+}
+
+function relativePath(root: string, path: string): string {
+  return toSlashes(relative(root, path));
+}
+
+const plainReasons: Readonly<Record<string, string>> = {
+  EACCES: 'may not be read (permission denied)',
+  EPERM: 'may not be read (not permitted)',
+  ENOENT: 'is gone',
+  EISDIR: 'is a folder',
+  ELOOP: 'is a loop of symbolic links',
+  EIO: 'could not be read (input/output error)',
+};
+
+/** The reason of a failed file operation in words. */
+export function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return plainReasons[code] ?? messageOf(error).split('\n', 1)[0]!;
+}

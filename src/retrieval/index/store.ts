@@ -1,0 +1,199 @@
+/** Reading and writing the rows of the index. Every method is one step of a transaction that the caller holds. */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { posix } from 'node:path';
+import type { Chunk } from '../chunks/chunkDocument.ts';
+import { identifierTerms, searchableText } from '../search/terms.ts';
+
+/** What is known of a file on disk. */
+export interface FileRow {
+  path: string;
+  size: number;
+  mtime: number;
+  ctime: number;
+  document: number | null;
+  problem: string | null;
+}
+
+export interface DocumentRow {
+  id: number;
+  hash: string;
+  shape: string;
+}
+
+interface ChunkRow {
+  id: number;
+  start_line: number;
+  end_line: number;
+  headings: string;
+  heading_lines: number;
+  text: string;
+}
+
+export class IndexStore {
+  readonly database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  /** Chunks whose row was deleted, for the vector table to follow. */
+  onChunkDeleted: ((id: number) => void) | undefined;
+
+  constructor(database: DatabaseSync) {
+    this.database = database;
+  }
+
+  /** A prepared statement, kept for the next call with the same text. */
+  prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  /** Runs `work` in a transaction: all of it is in the index afterwards, or, if it throws, nothing. */
+  transaction<T>(work: () => T): T {
+    this.database.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      this.database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      if (this.database.isTransaction) this.database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  meta(key: string): string | undefined {
+    const row = this.prepare('SELECT value FROM meta WHERE key = ?').get(key);
+    return row === undefined ? undefined : String(row['value']);
+  }
+
+  setMeta(key: string, value: string): void {
+    this.prepare('INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value').run(
+      key,
+      value,
+    );
+  }
+
+  files(folder: string): Map<string, FileRow> {
+    const rows = this.prepare(
+      'SELECT path, size, mtime, ctime, document, problem FROM files WHERE folder = ?',
+    ).all(folder) as unknown as FileRow[];
+    return new Map(rows.map((row) => [row.path, row]));
+  }
+
+  file(folder: string, path: string): FileRow | undefined {
+    return this.prepare(
+      'SELECT path, size, mtime, ctime, document, problem FROM files WHERE folder = ? AND path = ?',
+    ).get(folder, path) as unknown as FileRow | undefined;
+  }
+
+  saveFile(folder: string, row: FileRow): void {
+    this.prepare(
+      `INSERT INTO files (folder, path, size, mtime, ctime, document, problem) VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (folder, path) DO UPDATE SET size = excluded.size, mtime = excluded.mtime,
+         ctime = excluded.ctime, document = excluded.document, problem = excluded.problem`,
+    ).run(folder, row.path, row.size, row.mtime, row.ctime, row.document, row.problem);
+  }
+
+  /** Forgets a file, and its document if no other file has it. */
+  removeFile(folder: string, path: string): void {
+    const row = this.file(folder, path);
+    this.prepare('DELETE FROM files WHERE folder = ? AND path = ?').run(folder, path);
+    if (row?.document != null) this.removeDocumentIfUnused(row.document);
+  }
+
+  folders(): string[] {
+    return this.prepare('SELECT DISTINCT folder FROM files ORDER BY folder')
+      .all()
+      .map((row) => String(row['folder']));
+  }
+
+  document(id: number): DocumentRow | undefined {
+    return this.prepare('SELECT id, hash, shape FROM documents WHERE id = ?').get(id) as unknown as
+      DocumentRow | undefined;
+  }
+
+  documentByHash(hash: string): DocumentRow | undefined {
+    return this.prepare('SELECT id, hash, shape FROM documents WHERE hash = ?').get(hash) as unknown as
+      DocumentRow | undefined;
+  }
+
+  usersOf(document: number): number {
+    return Number(this.prepare('SELECT count(*) AS n FROM files WHERE document = ?').get(document)?.['n']);
+  }
+
+  insertDocument(hash: string, shape: string): number {
+    return Number(
+      this.prepare('INSERT INTO documents (hash, shape) VALUES (?, ?)').run(hash, shape).lastInsertRowid,
+    );
+  }
+
+  setDocument(id: number, hash: string, shape: string): void {
+    this.prepare('UPDATE documents SET hash = ?, shape = ? WHERE id = ?').run(hash, shape, id);
+  }
+
+  removeDocumentIfUnused(id: number): void {
+    if (this.usersOf(id) > 0) return;
+    for (const row of this.#chunkRows(id)) this.#deleteChunk(row.id);
+    this.prepare('DELETE FROM documents WHERE id = ?').run(id);
+  }
+
+  /**
+   * Makes `chunks` the chunks of a document. Those that were there before keep their row and so their vector: after an
+   * edit only the passages that it touched are indexed and embedded again.
+   * @param path of the document, whose name is searched as part of the title
+   */
+  setChunks(document: number, path: string, chunks: readonly Chunk[]): void {
+    const old = new Map<string, ChunkRow[]>();
+    for (const row of this.#chunkRows(document)) {
+      const key = `${row.headings}\0${row.text}`;
+      const same = old.get(key);
+      if (same) same.push(row);
+      else old.set(key, [row]);
+    }
+    for (const chunk of chunks) {
+      const headings = JSON.stringify(chunk.headings);
+      const kept = old.get(`${headings}\0${chunk.text}`)?.shift();
+      if (!kept) {
+        this.#insertChunk(document, path, chunk, headings);
+      } else if (
+        kept.start_line !== chunk.startLine ||
+        kept.end_line !== chunk.endLine ||
+        kept.heading_lines !== chunk.headingLines
+      ) {
+        this.prepare('UPDATE chunks SET start_line = ?, end_line = ?, heading_lines = ? WHERE id = ?').run(
+          chunk.startLine,
+          chunk.endLine,
+          chunk.headingLines,
+          kept.id,
+        );
+      }
+    }
+    for (const rows of old.values()) for (const row of rows) this.#deleteChunk(row.id);
+  }
+
+  #chunkRows(document: number): ChunkRow[] {
+    return this.prepare(
+      'SELECT id, start_line, end_line, headings, heading_lines, text FROM chunks WHERE document = ? ORDER BY id',
+    ).all(document) as unknown as ChunkRow[];
+  }
+
+  #insertChunk(document: number, path: string, chunk: Chunk, headings: string): void {
+    const { lastInsertRowid } = this.prepare(
+      'INSERT INTO chunks (document, start_line, end_line, headings, heading_lines, text) VALUES (?, ?, ?, ?, ?, ?)',
+    ).run(document, chunk.startLine, chunk.endLine, headings, chunk.headingLines, chunk.text);
+    const title = [...chunk.headings, posix.basename(path, posix.extname(path))].join('\n');
+    this.prepare('INSERT INTO chunk_search (rowid, title, body, identifiers) VALUES (?, ?, ?, ?)').run(
+      lastInsertRowid,
+      searchableText(title),
+      searchableText(chunk.text),
+      identifierTerms(`${title}\n${chunk.text}`).join(' '),
+    );
+  }
+
+  #deleteChunk(id: number): void {
+    this.prepare('DELETE FROM chunks WHERE id = ?').run(id);
+    this.prepare('DELETE FROM chunk_search WHERE rowid = ?').run(id);
+    this.onChunkDeleted?.(id);
+  }
+}

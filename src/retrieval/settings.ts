@@ -1,0 +1,42 @@
+import { UserError } from '../protocol/errors.ts';
+
+/** What shapes an index. Stored in it; a change rebuilds only what it must. */
+export interface IndexSettings {
+  /** Words a chunk should have. */
+  chunkWords: number;
+  /** Whether comments and docstrings of source files are documents too. */
+  sourceCode: boolean;
+  /** Whether .gitignore files are obeyed (.springignore files always are). */
+  useGitignore: boolean;
+  /** Globs of files and folders that are left out, as in the editor's `files.exclude`. */
+  exclude: string[];
+  /** Text files larger than this are left out, in bytes. */
+  maxTextBytes: number;
+  /** PDF and DOCX files larger than this are left out, in bytes. */
+  maxBinaryBytes: number;
+  /** Folder of an embedding model in sentence-transformers layout; null: BM25 alone. */
+  embedder: string | null;
+}
+
+export const defaultSettings: Readonly<IndexSettings> = {
+  chunkWords: 100,
+  sourceCode: false,
+  useGitignore: true,
+  exclude: [],
+  maxTextBytes: 2 * 1024 * 1024,
+  maxBinaryBytes: 64 * 1024 * 1024,
+  embedder: null,
+};
+
+/** @throws UserError naming the setting that makes no sense. */
+export function checkSettings(settings: IndexSettings): void {
+  if (!Number.isInteger(settings.chunkWords) || settings.chunkWords < 20 || settings.chunkWords > 2000) {
+    throw new UserError(
+      `Chunks of ${settings.chunkWords} words are not possible; choose a whole number from 20 to 2000.`,
+    );
+  }
+  for (const key of ['maxTextBytes', 'maxBinaryBytes'] as const) {
+    if (!(settings[key] > 0))
+      throw new UserError(`${key} is ${settings[key]}; it must be a positive number of bytes.`);
+  }
+}
