@@ -9,7 +9,7 @@ import {
   IPCMessageWriter,
   type MessageConnection,
 } from 'vscode-jsonrpc/node';
-import type { EngineNotifications, EngineRole } from '../protocol/engine.ts';
+import type { EngineNotification, EngineRole } from '../protocol/engine.ts';
 import { CancelledError } from '../protocol/errors.ts';
 import {
   onNotification,
@@ -40,10 +40,7 @@ export interface SupervisorOptions {
   /** Lines that the process writes and what the supervisor does. */
   log: (level: 'info' | 'warn' | 'error', message: string) => void;
   onStateChange?: (state: EngineState, message: string) => void;
-  onNotification?: <Name extends keyof EngineNotifications>(
-    name: Name,
-    params: EngineNotifications[Name],
-  ) => void;
+  onNotification?: (notification: EngineNotification) => void;
 }
 
 const defaultRestartDelaysMs = [300, 1500];
@@ -150,9 +147,10 @@ export class EngineSupervisor<Role extends EngineRole> {
     const { promise: ended, reject } = Promise.withResolvers<never>();
     ended.catch(() => undefined);
     const running: Running = { child, connection, ended, end: reject, startedAt: Date.now() };
-    for (const name of ['log', 'modelChanged'] as const) {
-      onNotification(connection, name, (params) => this.#options.onNotification?.(name, params));
-    }
+    onNotification(connection, 'log', (params) => this.#options.onNotification?.({ name: 'log', params }));
+    onNotification(connection, 'modelChanged', (params) =>
+      this.#options.onNotification?.({ name: 'modelChanged', params }),
+    );
     // Writing to a dead process fails here; the exit that follows tells all that there is to tell.
     connection.onError(() => undefined);
     connection.listen();

@@ -43,16 +43,18 @@ export interface IndexLocation {
   options: IndexOptions;
 }
 
+/** The same fields as the index's own settings (src/retrieval/settings.ts); absent ones have its defaults. */
 export interface IndexOptions {
-  /** Glob patterns of files to take; empty: every kind that can be read. */
-  include: string[];
   /** Glob patterns to leave out, besides .gitignore and .springignore. */
-  exclude: string[];
-  /** Larger files are left out. */
-  maxFileBytes: number;
-  chunkWords: number;
+  exclude?: string[];
+  /** Comments and docstrings of source files are documents too. */
+  sourceCode?: boolean;
+  useGitignore?: boolean;
+  /** Larger text files are left out. */
+  maxTextBytes?: number;
+  chunkWords?: number;
   /** Folder of an embedding model for hybrid search; null: BM25 alone. */
-  embeddingModel: string | null;
+  embedder?: string | null;
 }
 
 export interface IndexSummary {
@@ -77,6 +79,8 @@ export interface IndexProgress {
 }
 
 export interface SearchHit extends Passage {
+  /** The workspace folder (absolute) that `path` is relative to. */
+  folder: string;
   rank: number;
   titlePath: string[];
   bm25Rank: number | null;
@@ -95,6 +99,10 @@ export const engineRoles: readonly EngineRole[] = ['inference', 'index'];
 export const engineErrorCodes = { user: -32001, cancelled: -32800 } as const;
 
 /** Sent by the engine when something happened that no request asked for. */
+export type EngineNotification = {
+  [Name in keyof EngineNotifications]: { name: Name; params: EngineNotifications[Name] };
+}[keyof EngineNotifications];
+
 export interface EngineNotifications {
   log: { level: 'info' | 'warn' | 'error'; message: string };
   /** The model was unloaded after its idle time, or the device was lost and the CPU has taken over. */

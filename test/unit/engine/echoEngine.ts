@@ -34,7 +34,15 @@ const handlers: Handlers<'index'> = {
     if (query === 'user error') return Promise.reject(new UserError('There is no such thing.'));
     if (query === 'bug') return Promise.reject(new TypeError('x is not a function'));
     return Promise.resolve([
-      { text: opened, path: String(process.pid), rank: 1, titlePath: [], bm25Rank: null, vectorRank: null },
+      {
+        text: opened,
+        path: String(process.pid),
+        folder: '/',
+        rank: 1,
+        titlePath: [],
+        bm25Rank: null,
+        vectorRank: null,
+      },
     ]);
   },
   inspectModels: unused,

@@ -73,7 +73,7 @@ describe('the supervisor of an engine process', () => {
       await request('openIndex', {
         indexFile: `opened by ${String(supervisor.processId)}`,
         folders: [],
-        options: { include: [], exclude: [], maxFileBytes: 1, chunkWords: 1, embeddingModel: null },
+        options: {},
       });
     };
     assert.match(await search('a'), /^opened by/);

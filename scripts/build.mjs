@@ -1,0 +1,73 @@
+/**
+ * Bundles what ships into dist/: the extension, the engine program, the panel.
+ *
+ *     node scripts/build.mjs [--production] [--watch]
+ */
+import { rmSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { context } from 'esbuild';
+
+const root = resolve(import.meta.dirname, '..');
+const production = process.argv.includes('--production');
+const watch = process.argv.includes('--watch');
+
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  minify: production,
+  sourcemap: production ? false : 'linked',
+  legalComments: 'external',
+  logLevel: 'warning',
+};
+
+/** Loaded at run time from node_modules: they bring native libraries. */
+const native = ['onnxruntime-node', 'sqlite-vec'];
+
+const bundles = [
+  {
+    ...common,
+    entryPoints: { extension: 'src/extension/extension.ts' },
+    outdir: 'dist',
+    outExtension: { '.js': '.cjs' },
+    platform: 'node',
+    target: 'node22',
+    format: 'cjs',
+    external: ['vscode', ...native],
+  },
+  {
+    ...common,
+    entryPoints: { engine: 'src/engine/main.ts' },
+    outdir: 'dist',
+    outExtension: { '.js': '.mjs' },
+    platform: 'node',
+    target: 'node22',
+    format: 'esm',
+    external: native,
+    // CommonJS packages inside an ES module bundle call require() for Node's own modules.
+    banner: {
+      js: "import { createRequire as createRequireOfBundle } from 'node:module'; const require = createRequireOfBundle(import.meta.url);",
+    },
+  },
+  {
+    ...common,
+    entryPoints: { panel: 'webview/panel.ts' },
+    outdir: 'dist/webview',
+    platform: 'browser',
+    target: 'es2022',
+    format: 'iife',
+    loader: { '.ttf': 'file', '.svg': 'file' },
+  },
+];
+
+rmSync(resolve(root, 'dist'), { recursive: true, force: true });
+const contexts = await Promise.all(bundles.map((options) => context(options)));
+if (watch) {
+  await Promise.all(contexts.map((bundle) => bundle.watch()));
+} else {
+  try {
+    await Promise.all(contexts.map((bundle) => bundle.rebuild()));
+  } catch {
+    process.exitCode = 1; // esbuild has printed why
+  }
+  await Promise.all(contexts.map((bundle) => bundle.dispose()));
+}

@@ -1,0 +1,49 @@
+/** The two engine processes of this window. */
+import * as vscode from 'vscode';
+import { type EngineState, EngineSupervisor, type SupervisorOptions } from '../engine/supervisor.ts';
+import type { EngineRole } from '../protocol/engine.ts';
+import { setting } from './settings.ts';
+
+export class Engines implements vscode.Disposable {
+  readonly inference: EngineSupervisor<'inference'>;
+  readonly index: EngineSupervisor<'index'>;
+  readonly #states = new vscode.EventEmitter<{ role: EngineRole; state: EngineState; message: string }>();
+  readonly #modelChanges = new vscode.EventEmitter<{ loaded: boolean; message: string }>();
+  /** A process started, crashed, or stays down. */
+  readonly onDidChangeState = this.#states.event;
+  /** The model left the memory, or moved to another device, without being asked to. */
+  readonly onDidChangeModel = this.#modelChanges.event;
+
+  constructor(extensionUri: vscode.Uri, log: vscode.LogOutputChannel) {
+    const options = (role: EngineRole): SupervisorOptions => ({
+      program: vscode.Uri.joinPath(extensionUri, 'dist', 'engine.mjs').fsPath,
+      programArguments: [
+        JSON.stringify({
+          extensionFolder: extensionUri.fsPath,
+          idleUnloadMs: setting('engine.idleUnloadMinutes') * 60_000,
+        }),
+      ],
+      execPath: setting('engine.nodePath') || undefined,
+      log: (level, message) => log[level](message),
+      onStateChange: (state, message) => this.#states.fire({ role, state, message }),
+      onNotification: ({ name, params }) => {
+        if (name === 'log') log[params.level](`${role}: ${params.message}`);
+        else this.#modelChanges.fire({ loaded: params.loaded !== null, message: params.message });
+      },
+    });
+    this.inference = new EngineSupervisor('inference', options('inference'));
+    this.index = new EngineSupervisor('index', options('index'));
+  }
+
+  restart(): void {
+    this.inference.restart();
+    this.index.restart();
+  }
+
+  dispose(): void {
+    this.inference.dispose();
+    this.index.dispose();
+    this.#states.dispose();
+    this.#modelChanges.dispose();
+  }
+}

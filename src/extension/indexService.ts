@@ -1,0 +1,220 @@
+/** The index of this window's workspace: opened in the engine, kept up to date, searched. */
+import * as vscode from 'vscode';
+import type {
+  IndexFileError,
+  IndexLocation,
+  IndexProgress,
+  IndexSummary,
+  SearchHit,
+} from '../protocol/engine.ts';
+import { CancelledError, messageOf } from '../protocol/errors.ts';
+import type { IndexState } from '../protocol/panel.ts';
+import type { Engines } from './engines.ts';
+import { indexOptions, section, setting } from './settings.ts';
+
+/** Changes on disk are gathered for this long before the index is told. */
+const watchDelayMs = 500;
+/** From this many changed files on (a branch switch), the whole workspace is looked at instead. */
+const manyChanges = 200;
+
+export class IndexService implements vscode.Disposable {
+  readonly #engines: Engines;
+  readonly #storage: vscode.Uri | undefined;
+  readonly #log: vscode.LogOutputChannel;
+  readonly #changes = new vscode.EventEmitter<IndexState>();
+  readonly onDidChange = this.#changes.event;
+  readonly #disposables: { dispose: () => unknown }[] = [this.#changes];
+  #state: IndexState = { kind: 'none' };
+  #errors: IndexFileError[] = [];
+  #running: Promise<void> | null = null;
+  #abort: AbortController | null = null;
+  #changedFiles = new Set<string>();
+  #watchTimer: NodeJS.Timeout | null = null;
+
+  constructor(engines: Engines, storage: vscode.Uri | undefined, log: vscode.LogOutputChannel) {
+    this.#engines = engines;
+    this.#storage = storage;
+    this.#log = log;
+    engines.index.initialise = async (request) => {
+      const location = await this.#location();
+      if (location) this.#show(await request('openIndex', location));
+    };
+    this.#disposables.push(
+      vscode.workspace.onDidChangeWorkspaceFolders(() => void this.reopen()),
+      vscode.workspace.onDidChangeConfiguration((event) => {
+        if (event.affectsConfiguration(`${section}.index`)) void this.reopen();
+      }),
+    );
+    this.#watch();
+  }
+
+  get state(): IndexState {
+    return this.#state;
+  }
+
+  /** Files that could not be indexed, with reasons. */
+  get errors(): readonly IndexFileError[] {
+    return this.#errors;
+  }
+
+  /** Opens the index that is there; builds nothing. */
+  async open(): Promise<void> {
+    if (this.#folders().length === 0) {
+      this.#set({ kind: 'no-folder' });
+      return;
+    }
+    try {
+      const location = await this.#location();
+      // A fresh process opens the index by itself (initialise); for one that runs already this is the request.
+      if (location) this.#show(await this.#engines.index.request('openIndex', location));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** After the folders or the settings changed. */
+  async reopen(): Promise<void> {
+    this.#abort?.abort();
+    await this.open();
+    if (this.#state.kind === 'ready' && setting('index.automatic')) await this.update(false);
+  }
+
+  /** Brings the index up to date, with progress and cancel. Resolves when it has ended, however it did. */
+  update(rebuild: boolean, signal?: AbortSignal): Promise<void> {
+    this.#running ??= this.#update((abort, onProgress) =>
+      this.#engines.index.request('updateIndex', { rebuild }, { signal: abort, onProgress }),
+    ).finally(() => (this.#running = null));
+    const running = this.#running;
+    signal?.addEventListener('abort', () => this.cancel(), { once: true });
+    return running;
+  }
+
+  cancel(): void {
+    this.#abort?.abort();
+  }
+
+  /** Waits for an index that can be searched, building it if there is none and that may be done unasked. */
+  async ensureIndexed(signal: AbortSignal): Promise<IndexState> {
+    if (this.#state.kind === 'none') await this.open();
+    if (this.#running) await Promise.race([this.#running, aborted(signal)]);
+    if (this.#state.kind === 'none' && setting('index.automatic')) await this.update(false, signal);
+    if (signal.aborted) throw new CancelledError();
+    return this.#state;
+  }
+
+  search(query: string, count: number, signal?: AbortSignal): Promise<SearchHit[]> {
+    return this.#engines.index.request('search', { query, count }, { signal });
+  }
+
+  dispose(): void {
+    this.#abort?.abort();
+    if (this.#watchTimer) clearTimeout(this.#watchTimer);
+    vscode.Disposable.from(...this.#disposables).dispose();
+  }
+
+  async #update(
+    run: (signal: AbortSignal, onProgress: (progress: IndexProgress) => void) => Promise<IndexSummary>,
+  ): Promise<void> {
+    if (this.#folders().length === 0) {
+      this.#set({ kind: 'no-folder' });
+      return;
+    }
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#set({ kind: 'indexing', filesDone: 0, filesTotal: null, chunks: 0 });
+    try {
+      this.#show(await run(abort.signal, (progress) => this.#set({ kind: 'indexing', ...progress })));
+    } catch (error) {
+      if (error instanceof CancelledError) await this.open();
+      else this.#fail(error);
+    } finally {
+      if (this.#abort === abort) this.#abort = null;
+    }
+  }
+
+  #watch(): void {
+    const watcher = vscode.workspace.createFileSystemWatcher('**/*');
+    const onChange = (uri: vscode.Uri): void => {
+      if (uri.scheme !== 'file' || this.#state.kind === 'none' || this.#state.kind === 'no-folder') return;
+      if (!setting('index.automatic', uri) || /[\\/](\.git|node_modules)[\\/]/.test(uri.path)) return;
+      this.#changedFiles.add(uri.fsPath);
+      if (this.#watchTimer) clearTimeout(this.#watchTimer);
+      this.#watchTimer = setTimeout(() => void this.#takeChanges(), watchDelayMs);
+    };
+    watcher.onDidChange(onChange);
+    watcher.onDidCreate(onChange);
+    watcher.onDidDelete(onChange);
+    this.#disposables.push(watcher);
+  }
+
+  async #takeChanges(): Promise<void> {
+    if (this.#running) await this.#running;
+    const paths = [...this.#changedFiles];
+    this.#changedFiles = new Set();
+    if (paths.length === 0) return;
+    if (paths.length >= manyChanges) {
+      await this.update(false);
+      return;
+    }
+    try {
+      this.#show(await this.#engines.index.request('updateFiles', { paths }));
+    } catch (error) {
+      this.#log.warn(`Changed files could not be indexed: ${messageOf(error)}`);
+    }
+  }
+
+  async #location(): Promise<IndexLocation | null> {
+    const folders = this.#folders();
+    if (folders.length === 0 || !this.#storage) return null;
+    await vscode.workspace.fs.createDirectory(this.#storage);
+    return indexLocation(this.#storage, folders);
+  }
+
+  /** Folders on this machine's disk; those of virtual file systems cannot be read by the engine. */
+  #folders(): vscode.Uri[] {
+    return (vscode.workspace.workspaceFolders ?? [])
+      .map(({ uri }) => uri)
+      .filter(({ scheme }) => scheme === 'file');
+  }
+
+  #show(summary: IndexSummary): void {
+    this.#errors = summary.errors;
+    if (summary.updatedAt === null) {
+      this.#set({ kind: 'none' });
+      return;
+    }
+    const { files, chunks, updatedAt, errors } = summary;
+    this.#set({ kind: 'ready', files, chunks, updatedAt, errors: errors.length });
+  }
+
+  #fail(error: unknown): void {
+    this.#log.error(`Index: ${messageOf(error)}`);
+    this.#set({
+      kind: 'failed',
+      message: messageOf(error),
+      actions: [
+        { label: 'Index Workspace', action: 'index-workspace' },
+        { label: 'Show Log', action: 'show-log' },
+      ],
+    });
+  }
+
+  #set(state: IndexState): void {
+    this.#state = state;
+    this.#changes.fire(state);
+  }
+}
+
+function indexLocation(storage: vscode.Uri, folders: vscode.Uri[]): IndexLocation {
+  return {
+    indexFile: vscode.Uri.joinPath(storage, 'index.sqlite').fsPath,
+    folders: folders.map(({ fsPath }) => fsPath),
+    options: indexOptions(folders[0]!),
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(new CancelledError()), { once: true });
+  });
+}

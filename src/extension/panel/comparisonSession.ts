@@ -1,0 +1,295 @@
+/**
+ * What happens in a comparison panel, without VS Code: inputs are edited, a question is asked, passages are
+ * ticked, answers stream in. VS Code's part (pickers, files, the webview) is panelHost.ts.
+ */
+import type {
+  ComparisonEvent,
+  ComparisonRequest,
+  ModelInfo,
+  TokenFileInfo,
+} from '../../protocol/comparison.ts';
+import type { SearchHit } from '../../protocol/engine.ts';
+import { CancelledError, messageOf, UserError } from '../../protocol/errors.ts';
+import {
+  type IndexState,
+  type Notice,
+  type PanelAction,
+  type PanelColumn,
+  type PanelInputs,
+  type PanelState,
+} from '../../protocol/panel.ts';
+import type { Passage } from '../../protocol/passages.ts';
+import { comparisonRequest, consistentInputs, modelOf, virtualTokensOf } from './comparisonInputs.ts';
+import { MissingIndexError, selectTokenFile, waysOut } from './failures.ts';
+import { fitTable, misfitOf } from './fit.ts';
+import { PanelStore } from './panelStore.ts';
+import { addPassage, mergeHits, movePassage, offeredPassages, tickPassages } from './passageList.ts';
+
+/** What a session needs from the rest of the extension. */
+export interface SessionServices {
+  /** Makes sure that there is an index, building it if that is allowed; resolves to the state it is in. */
+  ensureIndexed: (signal: AbortSignal) => Promise<IndexState>;
+  search: (query: string, count: number, signal: AbortSignal) => Promise<SearchHit[]>;
+  /** Runs a comparison in the engine; resolves when all answers have ended. */
+  compare: (
+    request: ComparisonRequest,
+    signal: AbortSignal,
+    onEvents: (events: ComparisonEvent[]) => void,
+  ) => Promise<void>;
+  questionAsked: (question: string) => void;
+}
+
+export class ComparisonSession {
+  readonly store: PanelStore;
+  readonly #services: SessionServices;
+  #run: AbortController | null = null;
+  #lastAttempt: 'ask' | 'rerun' = 'ask';
+  #nextNotice = 1;
+
+  constructor(state: PanelState, services: SessionServices) {
+    this.store = new PanelStore(state);
+    this.#services = services;
+  }
+
+  get state(): PanelState {
+    return this.store.state;
+  }
+
+  get busy(): boolean {
+    return this.#run !== null;
+  }
+
+  /** Changes inputs. What does not hold together is corrected, and the correction is sent to the panel. */
+  edit(changes: Partial<PanelInputs>): void {
+    const inputs = { ...this.state.inputs, ...changes };
+    const corrected = consistentInputs(inputs, this.state);
+    // The panel has drawn what the user edited; sending it back would disturb typing. Corrections are news.
+    const news = Object.entries(changes).some(
+      ([name, value]) => corrected[name as keyof PanelInputs] !== value,
+    );
+    if (news) this.store.patch({ inputs: corrected });
+    else this.store.keep({ inputs: corrected });
+    const refused = this.state.tokenFiles.find(({ path }) => path === changes.tokenFile);
+    const misfit = refused ? misfitOf(refused, modelOf(this.state.models, corrected)) : null;
+    if (misfit !== null) this.notify('error', misfit, [selectTokenFile]);
+    if (changes.model !== undefined) {
+      this.store.patch({
+        tokenFileFit: fitTable(this.state.tokenFiles, modelOf(this.state.models, corrected)),
+      });
+    }
+    this.#markStale();
+    if (changes.model !== undefined || changes.device !== undefined || changes.precision !== undefined) {
+      this.store.patch({ model: { kind: 'unloaded' } });
+    }
+  }
+
+  /** New lists of what is known; the selection is kept where it still makes sense. */
+  setLibrary(models: ModelInfo[], tokenFiles: TokenFileInfo[]): void {
+    this.store.patch({ models, tokenFiles });
+    const inputs = consistentInputs(this.state.inputs, this.state);
+    this.store.patch({ inputs, tokenFileFit: fitTable(tokenFiles, modelOf(models, inputs)) });
+  }
+
+  /** Selects an embedding file; one that does not fit leaves the selection and says why. Returns whether it fits. */
+  selectTokenFile(file: TokenFileInfo): boolean {
+    if (!this.state.tokenFiles.some(({ path }) => path === file.path)) {
+      this.setLibrary(this.state.models, [...this.state.tokenFiles, file]);
+    }
+    const misfit = misfitOf(file, modelOf(this.state.models, this.state.inputs));
+    if (misfit !== null) {
+      this.notify('error', misfit, [selectTokenFile]);
+      return false;
+    }
+    this.edit({ tokenFile: file.path });
+    return true;
+  }
+
+  /** Retrieves passages for the question, then compares. Resolves when the run has ended, however it did. */
+  async ask(question: string): Promise<void> {
+    const asked = question.trim();
+    if (asked === '') throw new UserError('The question is empty: type one first.');
+    this.#lastAttempt = 'ask';
+    this.store.patch({ inputs: { ...this.state.inputs, question: asked }, record: null });
+    this.#services.questionAsked(asked);
+    await this.#runUntilEnd(async (signal, startedAt) => {
+      this.store.patch({ run: { kind: 'retrieving' }, columns: [] });
+      const own = this.state.passages.some(({ origin, ticked }) => origin !== 'retrieved' && ticked);
+      const index = await this.#services.ensureIndexed(signal);
+      let firstPassageMs: number | null = null;
+      if (index.kind === 'ready' && this.state.inputs.passageCount > 0) {
+        const { passageCount } = this.state.inputs;
+        const hits = await this.#services.search(asked, Math.max(offeredPassages, passageCount), signal);
+        firstPassageMs = performance.now() - startedAt;
+        this.store.patch({ passages: mergeHits(hits, this.state.passages, passageCount) });
+      } else if (this.state.inputs.passageCount === 0 || own) {
+        this.store.patch({ passages: mergeHits([], this.state.passages, 0) });
+      } else {
+        throw new MissingIndexError(index);
+      }
+      return firstPassageMs;
+    });
+  }
+
+  /** Compares again with the passages as they are ticked. */
+  async rerun(): Promise<void> {
+    if (this.state.inputs.question.trim() === '')
+      throw new UserError('There is no question yet: type one first.');
+    this.#lastAttempt = 'rerun';
+    await this.#runUntilEnd(() => Promise.resolve(null));
+  }
+
+  retry(): Promise<void> {
+    return this.#lastAttempt === 'ask' ? this.ask(this.state.inputs.question) : this.rerun();
+  }
+
+  cancel(): void {
+    this.#run?.abort();
+  }
+
+  tick(ids: readonly string[]): void {
+    this.store.patch({ passages: tickPassages(this.state.passages, ids) });
+    this.#markStale();
+  }
+
+  addPassage(passage: Passage, origin: 'by-hand' | 'editor'): void {
+    this.store.patch({ passages: addPassage(this.state.passages, passage, origin) });
+    this.#markStale();
+  }
+
+  removePassage(id: string): void {
+    this.store.patch({ passages: this.state.passages.filter((passage) => passage.id !== id) });
+    this.#markStale();
+  }
+
+  movePassage(id: string, to: number): void {
+    this.store.patch({ passages: movePassage(this.state.passages, id, to) });
+    this.#markStale();
+  }
+
+  notify(severity: Notice['severity'], message: string, actions: PanelAction[] = []): void {
+    const notices = this.state.notices.filter((notice) => notice.message !== message);
+    const id = `notice-${String(this.#nextNotice++)}`;
+    this.store.patch({ notices: [...notices, { id, severity, message, actions }].slice(-5) });
+  }
+
+  dismissNotice(id: string): void {
+    this.store.patch({ notices: this.state.notices.filter((notice) => notice.id !== id) });
+  }
+
+  /** Retrieval (if any), then the comparison; whatever ends it becomes the run's state. */
+  async #runUntilEnd(
+    retrieve: (signal: AbortSignal, startedAt: number) => Promise<number | null>,
+  ): Promise<void> {
+    this.#run?.abort();
+    const run = new AbortController();
+    this.#run = run;
+    const startedAt = performance.now();
+    const isCurrent = (): boolean => this.#run === run;
+    try {
+      const firstPassageMs = await retrieve(run.signal, startedAt);
+      const firstTokenMs = await this.#compare(run.signal, startedAt, isCurrent);
+      if (!isCurrent()) return;
+      this.store.flushTokens();
+      const totalMs = performance.now() - startedAt;
+      this.store.patch({
+        run: { kind: 'done', timings: { firstPassageMs, firstTokenMs, totalMs }, stale: false },
+      });
+    } catch (error) {
+      if (!isCurrent()) return;
+      this.#endWith(error);
+    } finally {
+      if (isCurrent()) this.#run = null;
+      // Listeners look at `busy`.
+      this.store.changed();
+    }
+  }
+
+  async #compare(signal: AbortSignal, startedAt: number, isCurrent: () => boolean): Promise<number | null> {
+    const request = comparisonRequest(this.state);
+    this.store.patch({
+      run: { kind: 'loading', message: 'Preparing the model' },
+      columns: request.variants.map((variant): PanelColumn => {
+        const k = virtualTokensOf(variant);
+        return { variant, label: variant, k, status: 'waiting', tokens: [], answer: null, prompt: null };
+      }),
+    });
+    let firstTokenMs: number | null = null;
+    await this.#services.compare(request, signal, (events) => {
+      if (signal.aborted || !isCurrent()) return;
+      for (const event of events) {
+        if (event.type === 'token') firstTokenMs ??= performance.now() - startedAt;
+        this.#apply(event);
+      }
+    });
+    return firstTokenMs;
+  }
+
+  #apply(event: ComparisonEvent): void {
+    const { store } = this;
+    switch (event.type) {
+      case 'loading':
+        store.patch({
+          run: { kind: 'loading', message: event.message },
+          model: { kind: 'loading', message: event.message },
+        });
+        break;
+      case 'loaded': {
+        const { device, precision, loadMs } = event.model;
+        store.patch({ model: { kind: 'ready', device, precision, loadMs } });
+        break;
+      }
+      case 'prepared':
+        store.patch({
+          run: { kind: 'streaming' },
+          columns: this.state.columns.map((column) => {
+            const plan = event.variants.find(({ id }) => id === column.variant);
+            return plan
+              ? { ...column, label: plan.label, k: plan.k, prompt: plan.prompt, status: 'streaming' }
+              : column;
+          }),
+        });
+        break;
+      case 'token':
+        store.appendToken(this.#columnOf(event.variant), event.token);
+        break;
+      case 'answer': {
+        const place = this.#columnOf(event.variant);
+        store.patch({
+          columns: this.state.columns.map((column, index) =>
+            index === place ? { ...column, status: 'done', answer: event.answer } : column,
+          ),
+        });
+        break;
+      }
+    }
+  }
+
+  #columnOf(variant: string): number {
+    return this.state.columns.findIndex((column) => column.variant === variant);
+  }
+
+  #endWith(error: unknown): void {
+    this.store.flushTokens();
+    const cancelled = error instanceof CancelledError;
+    const columns = this.state.columns.map((column): PanelColumn =>
+      column.status === 'done' ? column : { ...column, status: cancelled ? 'cancelled' : 'failed' },
+    );
+    if (cancelled) {
+      this.store.patch({ columns, run: { kind: 'cancelled', stale: false } });
+      return;
+    }
+    if (this.state.model.kind === 'loading') this.store.patch({ model: { kind: 'unloaded' } });
+    this.store.patch({
+      columns,
+      run: { kind: 'failed', message: messageOf(error), actions: waysOut(error) },
+    });
+  }
+
+  /** The answers shown no longer belong to the inputs. */
+  #markStale(): void {
+    const { run } = this.state;
+    if ((run.kind === 'done' || run.kind === 'cancelled') && !run.stale) {
+      this.store.patch({ run: { ...run, stale: true } });
+    }
+  }
+}

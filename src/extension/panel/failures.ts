@@ -1,0 +1,46 @@
+/** What can go wrong with a run, and the way out of each. */
+import { UserError } from '../../protocol/errors.ts';
+import type { IndexState, PanelAction } from '../../protocol/panel.ts';
+
+const retry: PanelAction = { label: 'Try Again', action: 'retry' };
+const showLog: PanelAction = { label: 'Show Log', action: 'show-log' };
+export const selectTokenFile: PanelAction = { label: 'Select Embedding File', action: 'select-token-file' };
+
+export class NoTokenFileError extends UserError {}
+export class NoModelError extends UserError {
+  constructor() {
+    super('No model is selected.');
+  }
+}
+export class MissingIndexError extends UserError {
+  readonly index: IndexState;
+  constructor(index: IndexState) {
+    super(
+      index.kind === 'no-folder'
+        ? 'No folder is open, so there are no documents to search. Open a folder, or add passages by hand.'
+        : index.kind === 'failed'
+          ? index.message
+          : 'The documents of this workspace are not indexed yet.',
+    );
+    this.index = index;
+  }
+}
+
+/** The buttons to show beside a failure. */
+export function waysOut(error: unknown): PanelAction[] {
+  if (error instanceof NoTokenFileError) return [selectTokenFile, retry];
+  if (error instanceof NoModelError) {
+    return [
+      { label: 'Use the Demo Model', action: 'use-demo-model' },
+      { label: 'Select Model', action: 'select-model' },
+    ];
+  }
+  if (error instanceof MissingIndexError) {
+    if (error.index.kind === 'no-folder') return [{ label: 'Open Folder', action: 'open-folder' }];
+    return [{ label: 'Index Workspace', action: 'index-workspace' }, showLog];
+  }
+  if (error instanceof Error && error.name === 'EngineStoppedError') {
+    return [retry, { label: 'Restart Engine', action: 'restart-engine' }, showLog];
+  }
+  return [retry, showLog];
+}

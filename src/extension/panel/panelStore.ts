@@ -1,0 +1,118 @@
+/** Holds the panel's state and keeps the webview in step: patches for fields, batches for streamed tokens. */
+import type { AnswerToken } from '../../protocol/comparison.ts';
+import { defaultInputs, type HostToPanel, type PanelState } from '../../protocol/panel.ts';
+
+/** Tokens wait this long for company, so that a fast model does not flood the webview. */
+const tokenBatchMs = 33;
+
+export class PanelStore {
+  #state: PanelState;
+  #post: ((message: HostToPanel) => void) | null = null;
+  readonly #listeners = new Set<() => void>();
+  readonly #waitingTokens = new Map<number, AnswerToken[]>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(state: PanelState) {
+    this.#state = state;
+  }
+
+  get state(): PanelState {
+    return this.#state;
+  }
+
+  /** Connects a webview that has said it is ready (null: none); it is sent the whole state. */
+  connect(post: ((message: HostToPanel) => void) | null): void {
+    this.#post = post;
+    this.#waitingTokens.clear();
+    post?.({ type: 'state', state: this.#state });
+  }
+
+  post(message: HostToPanel): void {
+    this.#post?.(message);
+  }
+
+  /** Replaces fields of the state. */
+  patch(patch: Partial<PanelState>): void {
+    // A patch of the columns carries the waiting tokens; appended later they would stand there twice.
+    if (patch.columns) this.#waitingTokens.clear();
+    else this.flushTokens();
+    this.#state = { ...this.#state, ...patch };
+    this.#post?.({ type: 'patch', patch });
+    this.changed();
+  }
+
+  /** Replaces fields that the panel shows already. */
+  keep(patch: Partial<PanelState>): void {
+    this.#state = { ...this.#state, ...patch };
+    this.changed();
+  }
+
+  /** Tells the listeners to look again. */
+  changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  appendToken(column: number, token: AnswerToken): void {
+    this.#state.columns[column]?.tokens.push(token);
+    const waiting = this.#waitingTokens.get(column);
+    if (waiting) waiting.push(token);
+    else this.#waitingTokens.set(column, [token]);
+    this.#timer ??= setTimeout(() => this.flushTokens(), tokenBatchMs);
+  }
+
+  flushTokens(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#waitingTokens.size === 0) return;
+    const tokens = [...this.#waitingTokens].map(([column, list]) => ({ column, tokens: list }));
+    this.#waitingTokens.clear();
+    this.#post?.({ type: 'tokens', tokens });
+  }
+
+  /** Called after every change. Returns the function that ends it. */
+  onDidChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}
+
+/** The state of a panel in which nothing has happened. */
+export function emptyState(): PanelState {
+  return {
+    version: 1,
+    workspace: { name: null, trusted: true },
+    index: { kind: 'no-folder' },
+    model: { kind: 'unloaded' },
+    run: { kind: 'idle' },
+    models: [],
+    tokenFiles: [],
+    tokenFileFit: {},
+    inputs: structuredClone(defaultInputs),
+    passages: [],
+    columns: [],
+    record: null,
+    notices: [],
+  };
+}
+
+/**
+ * A stored state made usable after a reload: what was going on then has been interrupted.
+ * Returns null if it is not a state of this version.
+ */
+export function restoreState(stored: unknown): PanelState | null {
+  const state = stored as Partial<PanelState> | null | undefined;
+  if (typeof state !== 'object' || state?.version !== 1) return null;
+  if (!Array.isArray(state.passages) || !Array.isArray(state.columns) || typeof state.inputs !== 'object')
+    return null;
+  const restored: PanelState = { ...emptyState(), ...state, notices: [] };
+  restored.inputs = { ...structuredClone(defaultInputs), ...state.inputs };
+  restored.model = { kind: 'unloaded' };
+  const running = ['retrieving', 'loading', 'streaming'].includes(restored.run.kind);
+  if (running) restored.run = { kind: 'cancelled', stale: false };
+  restored.columns = restored.columns.map((column) =>
+    column.status === 'waiting' || column.status === 'streaming'
+      ? { ...column, status: 'cancelled' }
+      : column,
+  );
+  return restored;
+}
