@@ -3,7 +3,7 @@
  * whose caches are used in place. Nothing here writes or reaches the network.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { getRepoFolderName } from '@huggingface/hub';
 import { isRelativeFile, isRepositoryName } from './catalogue.ts';
 import type { CatalogueEntry } from './types.ts';
@@ -75,13 +75,11 @@ export async function missingFiles(folder: string, kind: ContentKind, file?: str
   if (kind === 'embedding') return absent(folder, ['tokenizer.json', file ?? 'onnx/model.onnx']);
   const missing = await absent(folder, ['config.json', 'tokenizer.json']);
   const indexFile = join(folder, 'model.safetensors.index.json');
-  if (await isFile(indexFile)) {
-    const shards = shardsOfIndex(await readFile(indexFile, 'utf8').catch(() => ''));
-    return [...missing, ...(shards === undefined ? [indexFile] : await absent(folder, shards))];
+  if ((await isFile(join(folder, 'model.safetensors'))) || !(await isFile(indexFile))) {
+    return [...missing, ...(await absent(folder, ['model.safetensors']))];
   }
-  const weights = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.safetensors'));
-  const lacking = await absent(folder, weights.length === 0 ? ['model.safetensors'] : weights);
-  return [...missing, ...lacking];
+  const shards = shardsOfIndex(await readFile(indexFile, 'utf8').catch(() => ''));
+  return [...missing, ...(shards === undefined ? [basename(indexFile)] : await absent(folder, shards))];
 }
 
 /** The files that the text of a model.safetensors.index.json names; undefined if it is no such text. */
@@ -90,7 +88,7 @@ export function shardsOfIndex(text: string): string[] | undefined {
     const index = JSON.parse(text) as { weight_map?: unknown };
     if (typeof index.weight_map !== 'object' || index.weight_map === null) return undefined;
     const shards = [...new Set(Object.values(index.weight_map))];
-    return shards.length > 0 && shards.every(isRelativeFile) ? shards.sort() : undefined;
+    return shards.length > 0 && shards.every(isFileName) ? shards.sort() : undefined;
   } catch {
     return undefined;
   }
@@ -122,6 +120,10 @@ export async function isFile(path: string): Promise<boolean> {
 /** Whether the path is a folder, symbolic links followed. */
 export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+}
+
+function isFileName(value: unknown): value is string {
+  return isRelativeFile(value) && value === basename(value);
 }
 
 async function absent(folder: string, files: readonly string[]): Promise<string[]> {

@@ -1,6 +1,7 @@
 /**
  * The shapes of `src/hub`: what can be got, where it lies, whether it fits.
  */
+import type { FileHandle } from 'node:fs/promises';
 
 /** What decides a decoder's memory and which embedding files fit it; a ModelConfig has these fields too. */
 export interface ModelShape {
@@ -93,4 +94,70 @@ export interface HubOptions {
   token?: () => Promise<string | undefined>;
   offline?: boolean;
   signal?: AbortSignal;
+  retry?: Partial<RetryPolicy>;
+  disk?: Partial<Disk>;
+}
+
+/** How patiently the Hub is asked again. */
+export interface RetryPolicy {
+  /** Attempts in a row that bring nothing before it is given up. */
+  attempts: number;
+  /** Before the second attempt; doubled for each further one. */
+  firstDelayMs: number;
+  /** A server that asks (`Retry-After`) for a longer pause than this is not waited for. */
+  maximumDelayMs: number;
+  /** A connection that brings no byte for so long is cut and tried again. */
+  stallMs: number;
+}
+
+/** The two things a download asks of the disk; tests put a full one here. */
+export interface Disk {
+  /** Bytes free for this user on the file system that holds the folder (which exists). */
+  freeBytes: (folder: string) => Promise<number>;
+  /** Writes all bytes at that position. */
+  write: (file: FileHandle, bytes: Uint8Array, position: number) => Promise<void>;
+}
+
+/** What the Hub says about one file of a commit. */
+export interface RemoteFile {
+  path: string;
+  size: number;
+  /** `sha256` of the content (files in LFS or Xet), else git's blob hash. Lower-case hexadecimal. */
+  hash: { algorithm: 'sha256' | 'git-sha1'; hex: string };
+}
+
+/** What a download reports, in this order: plan, then progress and waiting mixed, then done. */
+export type DownloadEvent =
+  | {
+      type: 'plan';
+      repository: string;
+      commit: string;
+      files: { path: string; size: number }[];
+      totalBytes: number;
+      /** Of these, what lies in the cache already (unfinished files included). */
+      presentBytes: number;
+    }
+  | {
+      type: 'progress';
+      phase: 'download' | 'verify';
+      file: string;
+      doneBytes: number;
+      totalBytes: number;
+      bytesPerSecond: number;
+      /** null: not known yet. */
+      secondsLeft: number | null;
+    }
+  | { type: 'waiting'; reason: string; seconds: number }
+  | { type: 'done'; result: DownloadResult };
+
+export interface DownloadResult {
+  repository: string;
+  commit: string;
+  /** The snapshot's folder: give it to anything that reads a checkpoint. */
+  folder: string;
+  files: string[];
+  totalBytes: number;
+  downloadedBytes: number;
+  /** The Hub could not be asked; what the cache has is complete and is used as it is. */
+  offline: boolean;
 }

@@ -1,0 +1,90 @@
+/** Writing the cache's layout around the blobs: snapshots, refs and our own record of what was downloaded. */
+import { randomUUID } from 'node:crypto';
+import { copyFile, link, mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { isRelativeFile } from './catalogue.ts';
+import type { RemoteFile } from './types.ts';
+
+/** Our record in a repository's folder; huggingface_hub ignores it. */
+const recordName = 'spring-download.json';
+
+/** What was downloaded: which commit, and the hashes that were verified. */
+export interface DownloadRecord {
+  repository: string;
+  /** What was asked for: a branch, tag or commit. */
+  revision: string;
+  commit: string;
+  /** ISO 8601 */
+  downloadedAt: string;
+  files: RemoteFile[];
+}
+
+/**
+ * Makes `pointer` (in snapshots/) show the blob: a relative symlink as in Python's caches; where Windows does not
+ * allow one a hard link, and where the file system knows neither, a copy.
+ */
+export async function placeBlob(blob: string, pointer: string): Promise<void> {
+  const target = relative(dirname(pointer), blob);
+  if ((await readlink(pointer).catch(() => undefined)) === target) return;
+  await mkdir(dirname(pointer), { recursive: true });
+  // Under another name first: no moment in which the snapshot has half a file.
+  const temporary = `${pointer}.${randomUUID()}`;
+  try {
+    await symlink(target, temporary);
+  } catch {
+    await link(blob, temporary).catch(() => copyFile(blob, temporary));
+  }
+  await rename(temporary, pointer).catch(async (error: unknown) => {
+    await rm(temporary, { force: true });
+    throw error;
+  });
+}
+
+/** Records which commit a branch or tag stands for. */
+export async function writeRef(root: string, revision: string, commit: string): Promise<void> {
+  if (revision === commit || !isRelativeFile(revision)) return;
+  const file = join(root, 'refs', revision);
+  if ((await readFile(file, 'utf8').catch(() => '')) === commit) return;
+  await mkdir(dirname(file), { recursive: true });
+  await replaceFile(file, commit);
+}
+
+/** The records of a repository's downloads, newest first; those of other programs are not among them. */
+export async function readRecords(root: string): Promise<DownloadRecord[]> {
+  try {
+    const { downloads } = JSON.parse(await readFile(join(root, recordName), 'utf8')) as {
+      downloads?: unknown;
+    };
+    return Array.isArray(downloads) ? (downloads as unknown[]).filter(isRecord) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Adds a record; what was recorded of the same commit before is joined with it. */
+export async function writeRecord(root: string, record: DownloadRecord): Promise<void> {
+  const records = await readRecords(root);
+  const earlier = records.find(({ commit }) => commit === record.commit);
+  const files = new Map([...(earlier?.files ?? []), ...record.files].map((file) => [file.path, file]));
+  const others = records.filter(({ commit }) => commit !== record.commit);
+  await writeRecords(root, [{ ...record, files: [...files.values()] }, ...others]);
+}
+
+/** Replaces all records; without any, the file goes. */
+export async function writeRecords(root: string, downloads: DownloadRecord[]): Promise<void> {
+  const file = join(root, recordName);
+  if (downloads.length === 0) await rm(file, { force: true });
+  else await replaceFile(file, `${JSON.stringify({ downloads }, null, 2)}\n`);
+}
+
+async function replaceFile(file: string, text: string): Promise<void> {
+  const temporary = `${file}.${randomUUID()}`;
+  await writeFile(temporary, text);
+  await rename(temporary, file);
+}
+
+function isRecord(value: unknown): value is DownloadRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { commit, files } = value as Record<string, unknown>;
+  return typeof commit === 'string' && Array.isArray(files);
+}
