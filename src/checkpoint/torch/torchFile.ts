@@ -17,6 +17,9 @@ const maximumPickleBytes = 32 * 1024 * 1024;
 /** Largest storage that is read into memory. */
 const maximumStorageBytes = 2 ** 31;
 
+/** Largest extra record (metadata) that is read. */
+const maximumExtraBytes = 1024 * 1024;
+
 /** How deep tensors may lie in dicts and lists. */
 const maximumDepth = 32;
 
@@ -26,6 +29,8 @@ export interface TorchContent {
   /** Bytes of a storage, or undefined if the file lacks it. */
   storageBytes: (key: string) => number | undefined;
   readStorage: (key: string) => Promise<Uint8Array>;
+  /** Text of the record `extra/NAME` of a zip file. */
+  readExtra?: (name: string) => Promise<string | undefined>;
   close: () => Promise<void> | void;
 }
 
@@ -101,6 +106,11 @@ export class TorchFile {
     }
   }
 
+  /** The text of an extra record that torch ignores, if the file has it. */
+  async readExtra(name: string): Promise<string | undefined> {
+    return this.#content.readExtra?.(name);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#content.close();
   }
@@ -150,6 +160,10 @@ async function openZip(path: string): Promise<TorchContent> {
       root: value,
       storageBytes: (key) => (archive.has(`data/${key}`) ? archive.size(`data/${key}`) : undefined),
       readStorage: (key) => archive.read(`data/${key}`, maximumStorageBytes),
+      readExtra: async (name) =>
+        archive.has(`extra/${name}`)
+          ? (await archive.read(`extra/${name}`, maximumExtraBytes)).toString('utf8')
+          : undefined,
       close: () => archive.close(),
     };
   } catch (error) {
@@ -198,7 +212,10 @@ function collectTensors(root: PickleValue): Map<string, TorchTensor> {
   const visited = new Set<PickleValue>();
   const visit = (value: PickleValue, name: string, depth: number): void => {
     if (value instanceof TorchTensor) {
-      tensors.set(name, value);
+      // {'a.b': …} and {'a': {'b': …}} would share a name.
+      let unique = name;
+      while (tensors.has(unique)) unique += "'";
+      tensors.set(unique, value);
       return;
     }
     const isContainer = value instanceof PickleMap || value instanceof PickleTuple || Array.isArray(value);
@@ -216,10 +233,11 @@ function collectTensors(root: PickleValue): Map<string, TorchTensor> {
   return tensors;
 }
 
-/** Copies a strided view into row-major order. */
+/** A view's values in row-major order. */
 function rowMajor(values: Float32Array<ArrayBuffer>, tensor: TorchTensor): Float32Array<ArrayBuffer> {
   const { offset, shape, strides } = tensor;
   const count = shape.reduce((product, size) => product * size, 1);
+  if (isContiguous(shape, strides)) return values.slice(offset, offset + count);
   const result = new Float32Array(count);
   if (count === 0) return result;
   const index = shape.map(() => 0);
@@ -236,4 +254,13 @@ function rowMajor(values: Float32Array<ArrayBuffer>, tensor: TorchTensor): Float
     }
   }
   return result;
+}
+
+function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  let expected = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    if (shape[axis] !== 1 && strides[axis] !== expected) return false;
+    expected *= shape[axis]!;
+  }
+  return true;
 }

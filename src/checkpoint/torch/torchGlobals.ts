@@ -65,8 +65,8 @@ export function resolveGlobal(module: string, name: string): PickleGlobal {
     );
   }
   throw new PickleError(
-    `it asks for ${printable(full)}, which a file of tensors does not need. Such files can run code when Python ` +
-      'loads them; nothing of it was run here. Do not use it.',
+    `it asks for ${printable(full)}, which a file of tensors never needs: such a file can run code in Python ` +
+      '(nothing of it was run here).',
   );
 }
 

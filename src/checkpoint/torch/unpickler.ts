@@ -64,8 +64,11 @@ class Unpickler {
     const reader = this.#reader;
     switch (String.fromCharCode(code)) {
       // Structure
-      case '\x80': // PROTO
-        { this.#protocol(reader.uint8()); return; }
+      case '\x80': {
+        // PROTO
+        this.#protocol(reader.uint8());
+        return;
+      }
       case '\x95': // FRAME: a hint for buffering
         reader.length64();
         return;
@@ -80,80 +83,148 @@ class Unpickler {
       case '1': // POP_MARK
         this.#popMark();
         return;
-      case '2': // DUP
-        { this.#push(this.#top()); return; }
+      case '2': {
+        // DUP
+        this.#push(this.#top());
+        return;
+      }
       // Constants
-      case 'N':
-        { this.#push(null); return; }
-      case '\x88':
-        { this.#push(true); return; }
-      case '\x89':
-        { this.#push(false); return; }
-      case 'K':
-        { this.#push(reader.uint8()); return; }
-      case 'M':
-        { this.#push(reader.uint16()); return; }
-      case 'J':
-        { this.#push(reader.int32()); return; }
-      case '\x8a': // LONG1
-        { this.#push(reader.integer(reader.uint8())); return; }
-      case '\x8b': // LONG4
-        { this.#push(reader.integer(reader.uint32())); return; }
+      case 'N': {
+        this.#push(null);
+        return;
+      }
+      case '\x88': {
+        this.#push(true);
+        return;
+      }
+      case '\x89': {
+        this.#push(false);
+        return;
+      }
+      case 'K': {
+        this.#push(reader.uint8());
+        return;
+      }
+      case 'M': {
+        this.#push(reader.uint16());
+        return;
+      }
+      case 'J': {
+        this.#push(reader.int32());
+        return;
+      }
+      case '\x8a': {
+        // LONG1
+        this.#push(reader.integer(reader.uint8()));
+        return;
+      }
+      case '\x8b': {
+        // LONG4
+        this.#push(reader.integer(reader.uint32()));
+        return;
+      }
       case 'I':
-      case 'L':
-        { this.#push(reader.decimal()); return; }
-      case 'F':
-        { this.#push(Number(reader.line())); return; }
-      case 'G':
-        { this.#push(reader.float64()); return; }
+      case 'L': {
+        this.#push(reader.decimal());
+        return;
+      }
+      case 'F': {
+        this.#push(Number(reader.line()));
+        return;
+      }
+      case 'G': {
+        this.#push(reader.float64());
+        return;
+      }
       // Texts and bytes
-      case 'S':
-        { this.#push(reader.line().slice(1, -1)); return; }
-      case 'V':
-        { this.#push(reader.line()); return; }
+      case 'S': {
+        this.#push(reader.line().slice(1, -1));
+        return;
+      }
+      case 'V': {
+        this.#push(reader.line());
+        return;
+      }
       case 'U': // SHORT_BINSTRING: Python 2's str, text in torch files
-      case '\x8c':
-        { this.#push(reader.text(reader.uint8())); return; }
+      case '\x8c': {
+        this.#push(reader.text(reader.uint8()));
+        return;
+      }
       case 'T':
-      case 'X':
-        { this.#push(reader.text(reader.uint32())); return; }
-      case '\x8d':
-        { this.#push(reader.text(reader.length64())); return; }
-      case 'C':
-        { this.#push(reader.bytes(reader.uint8())); return; }
-      case 'B':
-        { this.#push(reader.bytes(reader.uint32())); return; }
+      case 'X': {
+        this.#push(reader.text(reader.uint32()));
+        return;
+      }
+      case '\x8d': {
+        this.#push(reader.text(reader.length64()));
+        return;
+      }
+      case 'C': {
+        this.#push(reader.bytes(reader.uint8()));
+        return;
+      }
+      case 'B': {
+        this.#push(reader.bytes(reader.uint32()));
+        return;
+      }
       case '\x8e': // BINBYTES8
-      case '\x96': // BYTEARRAY8
-        { this.#push(reader.bytes(reader.length64())); return; }
+      case '\x96': {
+        // BYTEARRAY8
+        this.#push(reader.bytes(reader.length64()));
+        return;
+      }
       // Containers
-      case ')':
-        { this.#push(new PickleTuple([])); return; }
-      case '\x85':
-        { this.#push(new PickleTuple(this.#popMany(1))); return; }
-      case '\x86':
-        { this.#push(new PickleTuple(this.#popMany(2))); return; }
-      case '\x87':
-        { this.#push(new PickleTuple(this.#popMany(3))); return; }
+      case ')': {
+        this.#push(new PickleTuple([]));
+        return;
+      }
+      case '\x85': {
+        this.#push(new PickleTuple(this.#popMany(1)));
+        return;
+      }
+      case '\x86': {
+        this.#push(new PickleTuple(this.#popMany(2)));
+        return;
+      }
+      case '\x87': {
+        this.#push(new PickleTuple(this.#popMany(3)));
+        return;
+      }
       case 't':
-      case '\x91': // FROZENSET
-        { this.#push(new PickleTuple(this.#popMark())); return; }
+      case '\x91': {
+        // FROZENSET
+        this.#push(new PickleTuple(this.#popMark()));
+        return;
+      }
       case ']':
-      case '\x8f': // EMPTY_SET: kept as a list
-        { this.#push([]); return; }
-      case 'l':
-        { this.#push(this.#popMark()); return; }
-      case '}':
-        { this.#push(new PickleMap()); return; }
-      case 'd':
-        { this.#push(setItems(new PickleMap(), this.#popMark())); return; }
+      case '\x8f': {
+        // EMPTY_SET: kept as a list
+        this.#push([]);
+        return;
+      }
+      case 'l': {
+        this.#push(this.#popMark());
+        return;
+      }
+      case '}': {
+        this.#push(new PickleMap());
+        return;
+      }
+      case 'd': {
+        this.#push(setItems(new PickleMap(), this.#popMark()));
+        return;
+      }
       case 'a': {
         const item = this.#pop();
-        this.#extend([item]); return;
+        this.#extend([item]);
+        return;
       }
       case 'e':
-      case '\x90': // ADDITEMS
-        { this.#extend(this.#popMark()); return; }
+      case '\x90': {
+        // ADDITEMS
+        this.#extend(this.#popMark());
+        return;
+      }
       case 's': {
         const items = this.#popMany(2);
         setItems(this.#top(), items);
@@ -164,8 +235,10 @@ class Unpickler {
         setItems(this.#top(), items);
         return;
       }
-      default:
-        { this.#memoOrObject(String.fromCharCode(code)); return; }
+      default: {
+        this.#memoOrObject(String.fromCharCode(code));
+        return;
+      }
     }
   }
 
@@ -173,48 +246,68 @@ class Unpickler {
     const reader = this.#reader;
     switch (code) {
       // Memo
-      case 'p':
-        { this.#remember(Number(reader.decimal())); return; }
-      case 'q':
-        { this.#remember(reader.uint8()); return; }
-      case 'r':
-        { this.#remember(reader.uint32()); return; }
-      case '\x94': // MEMOIZE
-        { this.#remember(this.#memo.size); return; }
-      case 'g':
-        { this.#recall(Number(reader.decimal())); return; }
-      case 'h':
-        { this.#recall(reader.uint8()); return; }
-      case 'j':
-        { this.#recall(reader.uint32()); return; }
+      case 'p': {
+        this.#remember(Number(reader.decimal()));
+        return;
+      }
+      case 'q': {
+        this.#remember(reader.uint8());
+        return;
+      }
+      case 'r': {
+        this.#remember(reader.uint32());
+        return;
+      }
+      case '\x94': {
+        // MEMOIZE
+        this.#remember(this.#memo.size);
+        return;
+      }
+      case 'g': {
+        this.#recall(Number(reader.decimal()));
+        return;
+      }
+      case 'h': {
+        this.#recall(reader.uint8());
+        return;
+      }
+      case 'j': {
+        this.#recall(reader.uint32());
+        return;
+      }
       // Names, calls and objects
       case 'c': {
         const module = reader.line();
-        this.#push(resolveGlobal(module, reader.line())); return;
+        this.#push(resolveGlobal(module, reader.line()));
+        return;
       }
       case '\x93': {
         const [module, name] = this.#popMany(2);
         if (typeof module !== 'string' || typeof name !== 'string') {
           throw new PickleError('it asks for a name that is not text.');
         }
-        this.#push(resolveGlobal(module, name)); return;
+        this.#push(resolveGlobal(module, name));
+        return;
       }
       case 'i': {
         // INST
         const module = reader.line();
         const callee = resolveGlobal(module, reader.line());
-        this.#push(callGlobal(callee, new PickleTuple(this.#popMark()))); return;
+        this.#push(callGlobal(callee, new PickleTuple(this.#popMark())));
+        return;
       }
       case 'o': {
         // OBJ
         const [callee = null, ...args] = this.#popMark();
-        this.#push(callGlobal(callee, new PickleTuple(args))); return;
+        this.#push(callGlobal(callee, new PickleTuple(args)));
+        return;
       }
       case 'R': // REDUCE
       case '\x81': {
         // NEWOBJ
         const [callee, args] = this.#popMany(2) as [PickleValue, PickleValue];
-        this.#push(callGlobal(callee, args)); return;
+        this.#push(callGlobal(callee, args));
+        return;
       }
       case 'b': {
         // BUILD: the state of dicts (_metadata) and tensors says nothing about the numbers; others have none.
@@ -228,7 +321,8 @@ class Unpickler {
       case 'Q': {
         const storage = resolvePersistentId(this.#pop());
         this.#onStorage?.(storage);
-        this.#push(storage); return;
+        this.#push(storage);
+        return;
       }
       default:
         throw new PickleError(
