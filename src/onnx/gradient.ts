@@ -1,0 +1,124 @@
+/**
+ * Reverse-mode differentiation of an emitted graph: appends the nodes that compute gradients. Every operator's own
+ * rule is in gradientRules.ts.
+ */
+import type { Graph, GraphNode, Value } from './graph.ts';
+import { gradientRules } from './gradientRules.ts';
+
+/** What a rule is given: a node, and the gradients of the objective with respect to what it puts out. */
+export interface GradientStep {
+  readonly graph: Graph;
+  readonly node: GraphNode;
+  /** Per output; undefined where the objective does not depend on it. At least one is there. */
+  readonly outputGradients: readonly (Value | undefined)[];
+  /** Whether the gradient with respect to this input is asked for: emit no nodes for others. */
+  readonly wants: (input: number) => boolean;
+  /** The shape of a value as int64. */
+  readonly shapeOf: (value: Value) => Value;
+  /** The shape operand with which a Reshape of the output's gradient gives the input's. */
+  readonly reshapeBack: (node: GraphNode) => Value;
+  /** How many dimensions a value has, undefined if that cannot be told. */
+  readonly rankOf: (value: Value) => number | undefined;
+  /** The node that puts a value out, undefined for inputs and initializers. */
+  readonly producerOf: (value: Value) => GraphNode | undefined;
+}
+
+/** Emits the gradient with respect to each input, undefined for those that are not wanted. */
+export type GradientRule = (step: GradientStep) => (Value | undefined)[];
+
+/**
+ * Appends the nodes that compute d objective / d value for each wanted value. Only paths from a wanted value to a seed
+ * are followed, so frozen weights cost nothing.
+ *
+ * @param seeds values with the objective's gradient with respect to them, of the same shape; for a scalar loss, 1
+ * @param wanted inputs, initializers or intermediate values of type float32
+ * @param reshapesBack by the output of a Reshape, the shape operand that undoes it. Without it the input's shape is
+ *   asked for, which keeps the input in memory until then.
+ * @returns the gradients, in the order of `wanted`
+ * @throws Error if an operator on the way has no rule, or a wanted value does not reach any seed
+ */
+export function emitGradients(
+  graph: Graph,
+  seeds: readonly { value: Value; gradient: Value }[],
+  wanted: readonly Value[],
+  reshapesBack: ReadonlyMap<Value, Value> = new Map(),
+): Value[] {
+  const nodes = [...graph.nodes];
+  const producers = new Map(nodes.flatMap((node) => node.outputs.map((value) => [value, node] as const)));
+  const dependent = dependentValues(nodes, wanted);
+  const shapes = new Map<Value, Value>();
+  const parts = new Map<Value, Value[]>();
+  const addPart = (value: Value, gradient: Value): void => {
+    const list = parts.get(value);
+    if (list) list.push(gradient);
+    else parts.set(value, [gradient]);
+  };
+  /** The sum of all that has come in: called when every later node has been visited. */
+  const gradientOf = (value: Value): Value | undefined => {
+    const list = parts.get(value);
+    if (!list || list.length === 1) return list?.[0];
+    const sum = graph.node(list.length === 2 ? 'Add' : 'Sum', list);
+    parts.set(value, [sum]);
+    return sum;
+  };
+  const shapeOf = (value: Value): Value => {
+    let shape = shapes.get(value);
+    if (!shape) {
+      shape = graph.node('Shape', [value], {}, { type: 'int64' });
+      shapes.set(value, shape);
+    }
+    return shape;
+  };
+
+  for (const { value, gradient } of seeds) addPart(value, gradient);
+  for (const node of nodes.toReversed()) {
+    if (!node.outputs.some((value) => parts.has(value)) || !node.inputs.some(isDependent)) continue;
+    const rule = gradientRules[node.operator];
+    if (!rule) throw new Error(`The operator ${node.operator} has no gradient rule.`);
+    const inputGradients = rule({
+      graph,
+      node,
+      outputGradients: node.outputs.map(gradientOf),
+      wants: (input) => isDependent(node.inputs[input]),
+      shapeOf,
+      reshapeBack: ({ inputs, outputs }) => reshapesBack.get(outputs[0]!) ?? shapeOf(inputs[0]!),
+      rankOf: (value) => rankOf(graph, producers, value),
+      producerOf: (value) => producers.get(value),
+    });
+    node.inputs.forEach((value, input) => {
+      const gradient = inputGradients[input];
+      if (value && gradient && dependent.has(value)) addPart(value, gradient);
+    });
+  }
+  return wanted.map((value) => {
+    const gradient = gradientOf(value);
+    if (!gradient) throw new Error(`The objective does not depend on ${value.name}.`);
+    return gradient;
+  });
+
+  function isDependent(value: Value | null | undefined): boolean {
+    return value !== null && value !== undefined && dependent.has(value);
+  }
+}
+
+/** The wanted values and every float value computed from them. */
+function dependentValues(nodes: readonly GraphNode[], wanted: readonly Value[]): Set<Value> {
+  const dependent = new Set(wanted);
+  for (const node of nodes) {
+    if (!node.inputs.some((value) => value && dependent.has(value))) continue;
+    for (const value of node.outputs) if (value.type === 'float32') dependent.add(value);
+  }
+  return dependent;
+}
+
+/** Operators that put out the rank of their first input. */
+const rankKeeping = new Set(['Add', 'Mul', 'Softmax', 'Concat', 'MatMul', 'Identity', 'RotaryEmbedding']);
+
+function rankOf(graph: Graph, producers: ReadonlyMap<Value, GraphNode>, value: Value): number | undefined {
+  const input = graph.inputs.find((candidate) => candidate === value);
+  if (input) return input.dims.length;
+  const node = producers.get(value);
+  if (!node) return undefined;
+  if (node.operator === 'Transpose') return (node.attributes.perm as readonly number[]).length;
+  return rankKeeping.has(node.operator) ? rankOf(graph, producers, node.inputs[0]!) : undefined;
+}
