@@ -8,12 +8,12 @@ import type { JsonObject } from './files.ts';
  */
 export class ConfigReader {
   readonly #json: JsonObject;
-  readonly #where: string;
+  readonly where: string;
 
   /** @param where the file's name for messages */
   constructor(json: JsonObject, where: string) {
     this.#json = json;
-    this.#where = where;
+    this.where = where;
   }
 
   has(key: string): boolean {
@@ -31,7 +31,7 @@ export class ConfigReader {
 
   error(key: string, expected: string): UserError {
     const found = this.has(key) ? `"${key}" is ${JSON.stringify(this.#json[key])}` : `"${key}" is missing`;
-    return new UserError(`${this.#where}: ${found}; expected ${expected}.`);
+    return new UserError(`${this.where}: ${found}; expected ${expected}.`);
   }
 
   #get(key: string, fallback: unknown): unknown {

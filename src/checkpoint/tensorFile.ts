@@ -1,8 +1,8 @@
-import { extname } from 'node:path';
+import { extname, join } from 'node:path';
 import { UserError } from '../protocol/errors.ts';
 import { isFloatType } from './elementTypes.ts';
 import type { FloatType } from './elementTypes.ts';
-import { errorCode, readExactly } from './files.ts';
+import { errorCode, exists, readExactly } from './files.ts';
 import { openForReading, readSafetensors, readTensor } from './safetensors.ts';
 import { floatTypeOf, TorchFile } from './torch/torchFile.ts';
 
@@ -67,6 +67,14 @@ export async function withTensorFile<Result>(
       read: () => file.read(tensor),
     })),
   });
+}
+
+/** The `adapter_model` file of a PEFT folder. */
+export async function adapterTensorFile(folder: string): Promise<string> {
+  for (const name of ['adapter_model.safetensors', 'adapter_model.bin']) {
+    if (await exists(join(folder, name))) return join(folder, name);
+  }
+  throw new UserError(`${folder} has neither adapter_model.safetensors nor adapter_model.bin.`);
 }
 
 /** The extra record of a `.pt` file that holds what a safetensors file has in its header. */

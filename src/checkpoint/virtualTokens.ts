@@ -5,7 +5,7 @@ import { UserError } from '../protocol/errors.ts';
 import type { FloatType } from './elementTypes.ts';
 import { exists, readJsonObject } from './files.ts';
 import { writeSafetensors } from './safetensors.ts';
-import { metadataRecord, withTensorFile } from './tensorFile.ts';
+import { adapterTensorFile, metadataRecord, withTensorFile } from './tensorFile.ts';
 import type { StoredTensor, TensorFile } from './tensorFile.ts';
 import { writeTorchTensor } from './torch/writeTorchFile.ts';
 
@@ -127,14 +127,6 @@ async function peftFile(path: string): Promise<string> {
     );
   }
   return adapterTensorFile(folder);
-}
-
-/** The `adapter_model` file of a PEFT folder. */
-export async function adapterTensorFile(folder: string): Promise<string> {
-  for (const name of ['adapter_model.safetensors', 'adapter_model.bin']) {
-    if (await exists(join(folder, name))) return join(folder, name);
-  }
-  throw new UserError(`${folder} has neither adapter_model.safetensors nor adapter_model.bin.`);
 }
 
 /**

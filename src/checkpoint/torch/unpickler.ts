@@ -1,11 +1,16 @@
 import { PickleReader } from './pickleReader.ts';
+import { PickleStack } from './pickleStack.ts';
 import { PickleError, PickleMap, PickleTuple, TorchTensor } from './pickleValues.ts';
 import type { PickleValue, TorchStorage } from './pickleValues.ts';
 import { callGlobal, resolveGlobal, resolvePersistentId } from './torchGlobals.ts';
 
-/** Bounds far above what real files need; they keep hostile ones cheap. */
+/** Bound far above what real files need; it keeps hostile ones cheap. */
 const maximumOperations = 2_000_000;
-const maximumStack = 100_000;
+
+const stop = 0x2e; // '.'
+
+type OnStorage = (storage: TorchStorage) => void;
+type Operation = (stack: PickleStack, reader: PickleReader, onStorage: OnStorage | undefined) => void;
 
 /**
  * Runs one pickle (protocols 0 to 5) of a torch file. Only the names of torchGlobals.ts exist, and they make
@@ -20,377 +25,144 @@ const maximumStack = 100_000;
 export function unpickle(
   bytes: Uint8Array,
   start = 0,
-  onStorage?: (storage: TorchStorage) => void,
+  onStorage?: OnStorage,
 ): { value: PickleValue; end: number } {
-  const machine = new Unpickler(new PickleReader(bytes, start), onStorage);
-  return { value: machine.run(), end: machine.position };
+  const reader = new PickleReader(bytes, start);
+  const stack = new PickleStack();
+  for (let count = 0; count < maximumOperations; count++) {
+    const code = reader.uint8();
+    if (code === stop) {
+      if (!stack.isFinished) throw new PickleError('its pickle ends with values left over or none at all.');
+      return { value: stack.pop(), end: reader.position };
+    }
+    const operation = operations.get(code);
+    if (!operation) {
+      throw new PickleError(
+        `it is not a torch file, or a broken one (operation 0x${code.toString(16)} at byte ` +
+          `${reader.position - 1} of its pickle is unknown or not allowed).`,
+      );
+    }
+    operation(stack, reader, onStorage);
+  }
+  throw new PickleError('its pickle is longer than that of any file of tensors.');
 }
 
-class Unpickler {
-  readonly #reader: PickleReader;
-  readonly #onStorage: ((storage: TorchStorage) => void) | undefined;
-  #stack: PickleValue[] = [];
-  readonly #marks: PickleValue[][] = [];
-  readonly #memo = new Map<number, PickleValue>();
+/** By the operation's byte. Extension codes, textual persistent ids and out-of-band buffers do not exist here. */
+const operations: ReadonlyMap<number, Operation> = new Map(
+  Object.entries<Operation>({
+    // Structure
+    '\x80': (_, reader) => checkProtocol(reader.uint8()), // PROTO
+    '\x95': (_, reader) => void reader.length64(), // FRAME: a hint for buffering
+    '(': (stack) => stack.mark(), // MARK
+    0: (stack) => stack.drop(), // POP
+    1: (stack) => void stack.popMark(), // POP_MARK
+    2: (stack) => stack.push(stack.top()), // DUP
 
-  constructor(reader: PickleReader, onStorage?: (storage: TorchStorage) => void) {
-    this.#reader = reader;
-    this.#onStorage = onStorage;
-  }
+    // Constants and numbers
+    N: (stack) => stack.push(null), // NONE
+    '\x88': (stack) => stack.push(true), // NEWTRUE
+    '\x89': (stack) => stack.push(false), // NEWFALSE
+    K: (stack, reader) => stack.push(reader.uint8()), // BININT1
+    M: (stack, reader) => stack.push(reader.uint16()), // BININT2
+    J: (stack, reader) => stack.push(reader.int32()), // BININT
+    '\x8a': (stack, reader) => stack.push(reader.integer(reader.uint8())), // LONG1
+    '\x8b': (stack, reader) => stack.push(reader.integer(reader.uint32())), // LONG4
+    I: (stack, reader) => stack.push(reader.decimal()), // INT
+    L: (stack, reader) => stack.push(reader.decimal()), // LONG
+    F: (stack, reader) => stack.push(Number(reader.line())), // FLOAT
+    G: (stack, reader) => stack.push(reader.float64()), // BINFLOAT
 
-  get position(): number {
-    return this.#reader.position;
-  }
+    // Texts (Python 2's byte strings among them: torch files hold names in them) and bytes
+    S: (stack, reader) => stack.push(reader.line().slice(1, -1)), // STRING
+    V: (stack, reader) => stack.push(reader.line()), // UNICODE
+    U: (stack, reader) => stack.push(reader.text(reader.uint8())), // SHORT_BINSTRING
+    T: (stack, reader) => stack.push(reader.text(reader.uint32())), // BINSTRING
+    X: (stack, reader) => stack.push(reader.text(reader.uint32())), // BINUNICODE
+    '\x8c': (stack, reader) => stack.push(reader.text(reader.uint8())), // SHORT_BINUNICODE
+    '\x8d': (stack, reader) => stack.push(reader.text(reader.length64())), // BINUNICODE8
+    C: (stack, reader) => stack.push(reader.bytes(reader.uint8())), // SHORT_BINBYTES
+    B: (stack, reader) => stack.push(reader.bytes(reader.uint32())), // BINBYTES
+    '\x8e': (stack, reader) => stack.push(reader.bytes(reader.length64())), // BINBYTES8
+    '\x96': (stack, reader) => stack.push(reader.bytes(reader.length64())), // BYTEARRAY8
 
-  run(): PickleValue {
-    for (let count = 0; count < maximumOperations; count++) {
-      const code = this.#reader.uint8();
-      if (code === 0x2e /* STOP */) {
-        if (this.#stack.length !== 1 || this.#marks.length !== 0) {
-          throw new PickleError('its pickle ends with values left over.');
-        }
-        return this.#pop();
-      }
-      this.#step(code);
-      // Marks hold the stacks below them, so the sum bounds memory.
-      if (this.#stack.length > maximumStack || this.#marks.length > maximumStack) {
-        throw new PickleError('its pickle nests or lists more values than any file of tensors.');
-      }
-    }
-    throw new PickleError('its pickle is longer than that of any file of tensors.');
-  }
+    // Containers; sets are kept as lists
+    ')': (stack) => stack.push(new PickleTuple([])), // EMPTY_TUPLE
+    '\x85': (stack) => stack.push(new PickleTuple(stack.popMany(1))), // TUPLE1
+    '\x86': (stack) => stack.push(new PickleTuple(stack.popMany(2))), // TUPLE2
+    '\x87': (stack) => stack.push(new PickleTuple(stack.popMany(3))), // TUPLE3
+    t: (stack) => stack.push(new PickleTuple(stack.popMark())), // TUPLE
+    '\x91': (stack) => stack.push(new PickleTuple(stack.popMark())), // FROZENSET
+    ']': (stack) => stack.push([]), // EMPTY_LIST
+    '\x8f': (stack) => stack.push([]), // EMPTY_SET
+    l: (stack) => stack.push(stack.popMark()), // LIST
+    '}': (stack) => stack.push(new PickleMap()), // EMPTY_DICT
+    d: (stack) => makeDict(stack, stack.popMark()), // DICT
+    a: (stack) => stack.extend([stack.pop()]), // APPEND
+    e: (stack) => stack.extend(stack.popMark()), // APPENDS
+    '\x90': (stack) => stack.extend(stack.popMark()), // ADDITEMS
+    s: (stack) => stack.setItems(stack.popMany(2)), // SETITEM
+    u: (stack) => stack.setItems(stack.popMark()), // SETITEMS
 
-  #step(code: number): void {
-    const reader = this.#reader;
-    switch (String.fromCharCode(code)) {
-      // Structure
-      case '\x80': {
-        // PROTO
-        this.#protocol(reader.uint8());
-        return;
-      }
-      case '\x95': // FRAME: a hint for buffering
-        reader.length64();
-        return;
-      case '(': // MARK
-        this.#marks.push(this.#stack);
-        this.#stack = [];
-        return;
-      case '0': // POP
-        if (this.#stack.length === 0) this.#popMark();
-        else this.#pop();
-        return;
-      case '1': // POP_MARK
-        this.#popMark();
-        return;
-      case '2': {
-        // DUP
-        this.#push(this.#top());
-        return;
-      }
-      // Constants
-      case 'N': {
-        this.#push(null);
-        return;
-      }
-      case '\x88': {
-        this.#push(true);
-        return;
-      }
-      case '\x89': {
-        this.#push(false);
-        return;
-      }
-      case 'K': {
-        this.#push(reader.uint8());
-        return;
-      }
-      case 'M': {
-        this.#push(reader.uint16());
-        return;
-      }
-      case 'J': {
-        this.#push(reader.int32());
-        return;
-      }
-      case '\x8a': {
-        // LONG1
-        this.#push(reader.integer(reader.uint8()));
-        return;
-      }
-      case '\x8b': {
-        // LONG4
-        this.#push(reader.integer(reader.uint32()));
-        return;
-      }
-      case 'I':
-      case 'L': {
-        this.#push(reader.decimal());
-        return;
-      }
-      case 'F': {
-        this.#push(Number(reader.line()));
-        return;
-      }
-      case 'G': {
-        this.#push(reader.float64());
-        return;
-      }
-      // Texts and bytes
-      case 'S': {
-        this.#push(reader.line().slice(1, -1));
-        return;
-      }
-      case 'V': {
-        this.#push(reader.line());
-        return;
-      }
-      case 'U': // SHORT_BINSTRING: Python 2's str, text in torch files
-      case '\x8c': {
-        this.#push(reader.text(reader.uint8()));
-        return;
-      }
-      case 'T':
-      case 'X': {
-        this.#push(reader.text(reader.uint32()));
-        return;
-      }
-      case '\x8d': {
-        this.#push(reader.text(reader.length64()));
-        return;
-      }
-      case 'C': {
-        this.#push(reader.bytes(reader.uint8()));
-        return;
-      }
-      case 'B': {
-        this.#push(reader.bytes(reader.uint32()));
-        return;
-      }
-      case '\x8e': // BINBYTES8
-      case '\x96': {
-        // BYTEARRAY8
-        this.#push(reader.bytes(reader.length64()));
-        return;
-      }
-      // Containers
-      case ')': {
-        this.#push(new PickleTuple([]));
-        return;
-      }
-      case '\x85': {
-        this.#push(new PickleTuple(this.#popMany(1)));
-        return;
-      }
-      case '\x86': {
-        this.#push(new PickleTuple(this.#popMany(2)));
-        return;
-      }
-      case '\x87': {
-        this.#push(new PickleTuple(this.#popMany(3)));
-        return;
-      }
-      case 't':
-      case '\x91': {
-        // FROZENSET
-        this.#push(new PickleTuple(this.#popMark()));
-        return;
-      }
-      case ']':
-      case '\x8f': {
-        // EMPTY_SET: kept as a list
-        this.#push([]);
-        return;
-      }
-      case 'l': {
-        this.#push(this.#popMark());
-        return;
-      }
-      case '}': {
-        this.#push(new PickleMap());
-        return;
-      }
-      case 'd': {
-        this.#push(setItems(new PickleMap(), this.#popMark()));
-        return;
-      }
-      case 'a': {
-        const item = this.#pop();
-        this.#extend([item]);
-        return;
-      }
-      case 'e':
-      case '\x90': {
-        // ADDITEMS
-        this.#extend(this.#popMark());
-        return;
-      }
-      case 's': {
-        const items = this.#popMany(2);
-        setItems(this.#top(), items);
-        return;
-      }
-      case 'u': {
-        const items = this.#popMark();
-        setItems(this.#top(), items);
-        return;
-      }
-      default: {
-        this.#memoOrObject(String.fromCharCode(code));
-        return;
-      }
-    }
-  }
+    // Memo
+    p: (stack, reader) => stack.remember(Number(reader.decimal())), // PUT
+    q: (stack, reader) => stack.remember(reader.uint8()), // BINPUT
+    r: (stack, reader) => stack.remember(reader.uint32()), // LONG_BINPUT
+    '\x94': (stack) => stack.remember(stack.memoSize), // MEMOIZE
+    g: (stack, reader) => stack.recall(Number(reader.decimal())), // GET
+    h: (stack, reader) => stack.recall(reader.uint8()), // BINGET
+    j: (stack, reader) => stack.recall(reader.uint32()), // LONG_BINGET
 
-  #memoOrObject(code: string): void {
-    const reader = this.#reader;
-    switch (code) {
-      // Memo
-      case 'p': {
-        this.#remember(Number(reader.decimal()));
-        return;
-      }
-      case 'q': {
-        this.#remember(reader.uint8());
-        return;
-      }
-      case 'r': {
-        this.#remember(reader.uint32());
-        return;
-      }
-      case '\x94': {
-        // MEMOIZE
-        this.#remember(this.#memo.size);
-        return;
-      }
-      case 'g': {
-        this.#recall(Number(reader.decimal()));
-        return;
-      }
-      case 'h': {
-        this.#recall(reader.uint8());
-        return;
-      }
-      case 'j': {
-        this.#recall(reader.uint32());
-        return;
-      }
-      // Names, calls and objects
-      case 'c': {
-        const module = reader.line();
-        this.#push(resolveGlobal(module, reader.line()));
-        return;
-      }
-      case '\x93': {
-        const [module, name] = this.#popMany(2);
-        if (typeof module !== 'string' || typeof name !== 'string') {
-          throw new PickleError('it asks for a name that is not text.');
-        }
-        this.#push(resolveGlobal(module, name));
-        return;
-      }
-      case 'i': {
-        // INST
-        const module = reader.line();
-        const callee = resolveGlobal(module, reader.line());
-        this.#push(callGlobal(callee, new PickleTuple(this.#popMark())));
-        return;
-      }
-      case 'o': {
-        // OBJ
-        const [callee = null, ...args] = this.#popMark();
-        this.#push(callGlobal(callee, new PickleTuple(args)));
-        return;
-      }
-      case 'R': // REDUCE
-      case '\x81': {
-        // NEWOBJ
-        const [callee, args] = this.#popMany(2) as [PickleValue, PickleValue];
-        this.#push(callGlobal(callee, args));
-        return;
-      }
-      case 'b': {
-        // BUILD: the state of dicts (_metadata) and tensors says nothing about the numbers; others have none.
-        this.#pop();
-        const target = this.#top();
-        if (!(target instanceof PickleMap) && !(target instanceof TorchTensor)) {
-          throw new PickleError('it sets the state of an object that is neither a dict nor a tensor.');
-        }
-        return;
-      }
-      case 'Q': {
-        const storage = resolvePersistentId(this.#pop());
-        this.#onStorage?.(storage);
-        this.#push(storage);
-        return;
-      }
-      default:
-        throw new PickleError(
-          `it is not a torch file, or a broken one (operation 0x${code.charCodeAt(0).toString(16)} at byte ` +
-            `${this.#reader.position - 1} of its pickle is unknown or not allowed).`,
-        );
-    }
-  }
+    // Names, calls and objects
+    c: (stack, reader) => stack.push(resolveGlobal(reader.line(), reader.line())), // GLOBAL
+    '\x93': (stack) => stack.push(stackGlobal(stack.popMany(2))), // STACK_GLOBAL
+    R: (stack) => call(stack, stack.popMany(2)), // REDUCE
+    '\x81': (stack) => call(stack, stack.popMany(2)), // NEWOBJ
+    i: (stack, reader) => {
+      // INST
+      const callee = resolveGlobal(reader.line(), reader.line());
+      call(stack, [callee, new PickleTuple(stack.popMark())]);
+    },
+    o: (stack) => {
+      // OBJ
+      const [callee, ...args] = stack.popMark();
+      call(stack, [callee ?? null, new PickleTuple(args)]);
+    },
+    b: (stack) => dropState(stack), // BUILD
+    Q: (stack, _, onStorage) => {
+      // BINPERSID
+      const storage = resolvePersistentId(stack.pop());
+      onStorage?.(storage);
+      stack.push(storage);
+    },
+  }).map(([character, operation]) => [character.charCodeAt(0), operation]),
+);
 
-  #protocol(version: number): void {
-    if (version > 5) throw new PickleError(`its pickle has the unknown protocol ${version}.`);
-  }
-
-  #push(value: PickleValue): void {
-    this.#stack.push(value);
-  }
-
-  #pop(): PickleValue {
-    const value = this.#stack.pop();
-    if (value === undefined)
-      throw new PickleError('its pickle is broken (it takes a value where there is none).');
-    return value;
-  }
-
-  #top(): PickleValue {
-    const value = this.#stack.at(-1);
-    if (value === undefined)
-      throw new PickleError('its pickle is broken (it uses a value where there is none).');
-    return value;
-  }
-
-  #popMany(count: number): PickleValue[] {
-    if (this.#stack.length < count)
-      throw new PickleError('its pickle is broken (it takes a value where there is none).');
-    return this.#stack.splice(this.#stack.length - count);
-  }
-
-  #popMark(): PickleValue[] {
-    const above = this.#stack;
-    const below = this.#marks.pop();
-    if (!below) throw new PickleError('its pickle is broken (it closes a list that was not opened).');
-    this.#stack = below;
-    return above;
-  }
-
-  #extend(items: readonly PickleValue[]): void {
-    const list = this.#top();
-    if (!Array.isArray(list))
-      throw new PickleError('its pickle is broken (it appends to what is not a list).');
-    for (const item of items) list.push(item);
-  }
-
-  #remember(index: number): void {
-    this.#memo.set(index, this.#top());
-  }
-
-  #recall(index: number): void {
-    const value = this.#memo.get(index);
-    if (value === undefined)
-      throw new PickleError('its pickle is broken (it recalls a value it never stored).');
-    this.#push(value);
-  }
+function checkProtocol(version: number): void {
+  if (version > 5) throw new PickleError(`its pickle has the unknown protocol ${version}.`);
 }
 
-function setItems(target: PickleValue, items: readonly PickleValue[]): PickleMap {
-  if (!(target instanceof PickleMap) || items.length % 2 !== 0) {
-    throw new PickleError('its pickle is broken (it sets entries of what is not a dict).');
+function stackGlobal([module, name]: readonly PickleValue[]): PickleValue {
+  if (typeof module !== 'string' || typeof name !== 'string') {
+    throw new PickleError('it asks for a name that is not text.');
   }
-  for (let i = 0; i < items.length; i += 2) target.set(items[i]!, items[i + 1]!);
-  return target;
+  return resolveGlobal(module, name);
+}
+
+function makeDict(stack: PickleStack, items: readonly PickleValue[]): void {
+  stack.push(new PickleMap());
+  stack.setItems(items);
+}
+
+function call(stack: PickleStack, calleeAndArguments: readonly PickleValue[]): void {
+  const [callee = null, args = null] = calleeAndArguments;
+  stack.push(callGlobal(callee, args));
+}
+
+/** The state of dicts (_metadata) and tensors says nothing about the numbers; other objects have none. */
+function dropState(stack: PickleStack): void {
+  stack.pop();
+  const target = stack.top();
+  if (!(target instanceof PickleMap) && !(target instanceof TorchTensor)) {
+    throw new PickleError('it sets the state of an object that is neither a dict nor a tensor.');
+  }
 }
