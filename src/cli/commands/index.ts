@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
+import { registerAsk } from './ask.ts';
+import { registerGenerate } from './generate.ts';
 
 /** Adds one command to the program. */
 export type RegisterCommand = (program: Command) => void;
 
-export const commands: readonly RegisterCommand[] = [];
+export const commands: readonly RegisterCommand[] = [registerAsk, registerGenerate];
