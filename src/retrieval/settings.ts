@@ -12,8 +12,8 @@ export interface IndexSettings {
   exclude: string[];
   /** Text files larger than this are left out, in bytes. */
   maxTextBytes: number;
-  /** PDF and DOCX files larger than this are left out, in bytes. */
-  maxBinaryBytes: number;
+  /** Files with pictures in them (PDF, DOCX, notebooks) larger than this are left out, in bytes. */
+  maxMediaBytes: number;
   /** Folder of an embedding model in sentence-transformers layout; null: BM25 alone. */
   embedder: string | null;
 }
@@ -24,7 +24,7 @@ export const defaultSettings: Readonly<IndexSettings> = {
   useGitignore: true,
   exclude: [],
   maxTextBytes: 2 * 1024 * 1024,
-  maxBinaryBytes: 64 * 1024 * 1024,
+  maxMediaBytes: 64 * 1024 * 1024,
   embedder: null,
 };
 
@@ -35,7 +35,7 @@ export function checkSettings(settings: IndexSettings): void {
       `Chunks of ${settings.chunkWords} words are not possible; choose a whole number from 20 to 2000.`,
     );
   }
-  for (const key of ['maxTextBytes', 'maxBinaryBytes'] as const) {
+  for (const key of ['maxTextBytes', 'maxMediaBytes'] as const) {
     if (!(settings[key] > 0))
       throw new UserError(`${key} is ${settings[key]}; it must be a positive number of bytes.`);
   }

@@ -46,7 +46,10 @@ export function chunkDocument(document: ParsedDocument, settings: ChunkSettings)
     }
   }
   close();
-  return chunks;
+  if (chunks.length > 0) return chunks;
+  // A document of headings alone is at least found by them.
+  const headings = document.blocks.filter((block) => block.kind === 'heading');
+  return chunkSection(headings, undefined, root, settings.chunkWords);
 }
 
 function chunkSection(

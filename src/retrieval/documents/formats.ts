@@ -53,9 +53,9 @@ export function formatOf(path: string, includeSourceCode: boolean): DocumentForm
   return includeSourceCode && commentStyleOf(name) ? 'sourceCode' : undefined;
 }
 
-/** PDF and DOCX hold pictures and fonts beside their text, so they have a limit of their own. */
-export function isBinaryFormat(format: DocumentFormat): boolean {
-  return format === 'pdf' || format === 'docx';
+/** Formats that hold pictures or fonts beside their text have a limit of their own. */
+export function holdsMedia(format: DocumentFormat): boolean {
+  return format === 'pdf' || format === 'docx' || format === 'notebook';
 }
 
 /**

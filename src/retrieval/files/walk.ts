@@ -2,7 +2,7 @@ import type { Dirent, Stats } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, sep } from 'node:path';
 import { messageOf, throwIfCancelled } from '../../protocol/errors.ts';
-import { formatOf, isBinaryFormat, type DocumentFormat } from '../documents/formats.ts';
+import { formatOf, holdsMedia, type DocumentFormat } from '../documents/formats.ts';
 import type { IndexSettings } from '../settings.ts';
 import { IgnoreRules, toSlashes } from './ignoreRules.ts';
 
@@ -109,7 +109,7 @@ export async function lookAt(
   const path = relativePath(root, file);
   try {
     const stats = await stat(file);
-    const limit = isBinaryFormat(format) ? settings.maxBinaryBytes : settings.maxTextBytes;
+    const limit = holdsMedia(format) ? settings.maxMediaBytes : settings.maxTextBytes;
     if (stats.size > limit) {
       const reason = `has ${stats.size} bytes, more than the limit of ${limit}`;
       return { problem: { path, reason, isFolder: false } };
