@@ -42,6 +42,9 @@ const bundles = [
     platform: 'node',
     target: 'node22',
     format: 'esm',
+    // Each role loads its own part.
+    splitting: true,
+    chunkNames: 'engine/[name]-[hash]',
     external: native,
     // CommonJS packages inside an ES module bundle call require() for Node's own modules.
     banner: {

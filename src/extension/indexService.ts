@@ -183,8 +183,8 @@ export class IndexService implements vscode.Disposable {
       this.#set({ kind: 'none' });
       return;
     }
-    const { files, chunks, updatedAt, errors } = summary;
-    this.#set({ kind: 'ready', files, chunks, updatedAt, errors: errors.length });
+    const { files, chunks, updatedAt, contentHash, errors } = summary;
+    this.#set({ kind: 'ready', files, chunks, updatedAt, contentHash, errors: errors.length });
   }
 
   #fail(error: unknown): void {

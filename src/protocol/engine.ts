@@ -62,6 +62,8 @@ export interface IndexSummary {
   chunks: number;
   /** ISO 8601; null: never filled. */
   updatedAt: string | null;
+  /** Of the paths and contents of the indexed documents; null if it is not known. */
+  contentHash: string | null;
   errors: IndexFileError[];
 }
 

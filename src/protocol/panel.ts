@@ -66,7 +66,15 @@ export type IndexState =
   /** `fraction` is absent until the number of files is known. */
   | { kind: 'indexing'; filesDone: number; filesTotal: number | null; chunks: number; currentFile?: string }
   /** `updatedAt`: ISO 8601. `errors`: files that could not be read. */
-  | { kind: 'ready'; files: number; chunks: number; errors: number; updatedAt: string }
+  | {
+      kind: 'ready';
+      files: number;
+      chunks: number;
+      errors: number;
+      updatedAt: string;
+      /** Of the indexed documents, for experiment records; null if it is not known. */
+      contentHash: string | null;
+    }
   | { kind: 'failed'; message: string; actions: PanelAction[] };
 
 export type ModelState =

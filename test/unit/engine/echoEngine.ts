@@ -6,7 +6,7 @@ import { CancelledError, UserError } from '../../../src/protocol/errors.ts';
 
 const connection = createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process));
 let opened = 'nothing';
-const summary: IndexSummary = { files: 0, chunks: 0, updatedAt: null, errors: [] };
+const summary: IndexSummary = { files: 0, chunks: 0, updatedAt: null, contentHash: null, errors: [] };
 
 const unused = (): Promise<never> => Promise.reject(new Error('not used here'));
 const handlers: Handlers<'index'> = {

@@ -1,0 +1,91 @@
+/** The process that holds the index of the workspace's documents and looks at files of models. */
+import { stat } from 'node:fs/promises';
+import { sep } from 'node:path';
+import { UserError } from '../protocol/errors.ts';
+import type { IndexLocation, IndexProgress as ReportedProgress, IndexSummary } from '../protocol/engine.ts';
+import { type IndexProgress, openIndex, type WorkspaceIndex } from '../retrieval/workspaceIndex.ts';
+import type { Handlers } from './channel.ts';
+import { inspectModel, inspectTokenFile } from './inspection.ts';
+
+/** Progress is not reported more often. */
+const progressIntervalMs = 100;
+
+interface OpenedIndex {
+  index: WorkspaceIndex;
+  location: IndexLocation;
+}
+
+/** The handlers of the role `index`. `extensionFolder` holds media/demo. */
+export function indexRole(extensionFolder: string): Handlers<'index'> {
+  let opened: OpenedIndex | undefined;
+  const current = (): OpenedIndex => {
+    if (!opened) throw new UserError('No workspace is open, so there is no index.');
+    return opened;
+  };
+
+  return {
+    openIndex: async (location) => {
+      opened?.index.close();
+      opened = undefined;
+      const { indexFile, options } = location;
+      opened = { index: openIndex(indexFile, options), location };
+      return summaryOf(opened);
+    },
+    updateIndex: async ({ rebuild }, { signal, report }) => {
+      const { index, location } = current();
+      if (rebuild) await drain(index.update([], { signal }), () => undefined);
+      await drain(index.update(location.folders, { signal }), report);
+      return summaryOf(current());
+    },
+    updateFiles: async ({ paths }, { signal, report }) => {
+      const { index, location } = current();
+      for (const folder of location.folders) {
+        const inside = paths.filter((path) => path.startsWith(folder + sep));
+        if (inside.length > 0) await drain(index.updateFiles(folder, inside, { signal }), report);
+      }
+      return summaryOf(current());
+    },
+    search: async ({ query, count }, { signal }) => {
+      const { hits } = await current().index.search(query, { limit: count, signal });
+      return hits.map(
+        ({ text, path, startLine, endLine, score, rank, bm25Rank, vectorRank, headings, folder }) => ({
+          ...{ text, path, startLine, endLine, score, rank, bm25Rank, vectorRank, folder },
+          titlePath: headings,
+        }),
+      );
+    },
+    inspectModels: ({ models }) => Promise.all(models.map((model) => inspectModel(model, extensionFolder))),
+    inspectTokenFiles: ({ paths }) =>
+      Promise.all(paths.map((path) => inspectTokenFile(path, extensionFolder))),
+  };
+}
+
+async function drain(
+  progress: AsyncIterable<IndexProgress>,
+  report: (progress: ReportedProgress) => void,
+): Promise<void> {
+  let reportedAt = -Infinity;
+  for await (const { files, chunks } of progress) {
+    if (performance.now() - reportedAt < progressIntervalMs) continue;
+    reportedAt = performance.now();
+    report({ filesDone: files, filesTotal: null, chunks });
+  }
+}
+
+async function summaryOf({ index, location }: OpenedIndex): Promise<IndexSummary> {
+  const { files, chunks, problems } = index.status();
+  // The write-ahead file is the one that changes first.
+  const changedAt = await Promise.all(
+    [location.indexFile, `${location.indexFile}-wal`].map(
+      async (file) => (await stat(file).catch(() => null))?.mtime,
+    ),
+  );
+  const latest = changedAt.filter((time) => time !== undefined).sort((a, b) => b.getTime() - a.getTime())[0];
+  return {
+    files,
+    chunks,
+    updatedAt: files > 0 && latest ? latest.toISOString() : null,
+    contentHash: null,
+    errors: problems.map(({ path, reason }) => ({ path, message: reason })),
+  };
+}

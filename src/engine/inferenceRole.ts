@@ -1,0 +1,120 @@
+/** The process that runs models: one comparison at a time, streamed; the model leaves the memory when idle. */
+import { CancelledError } from '../protocol/errors.ts';
+import type { ComparisonEvent, LoadedModel } from '../protocol/comparison.ts';
+import type { Handlers } from './channel.ts';
+import { ComparisonEngine } from './comparison.ts';
+
+/** Events wait this long for company before they are sent. */
+const batchMs = 15;
+
+export interface InferenceOptions {
+  /** The model is unloaded when it has not been used for this long; 0: never. */
+  idleUnloadMs: number;
+  /** Called when the model was unloaded because it was idle. */
+  onIdleUnload: (model: LoadedModel) => void;
+}
+
+/** The handlers of the role `inference`. */
+export function inferenceRole(options: InferenceOptions): Handlers<'inference'> {
+  const engine = new ComparisonEngine();
+  const turns = new Turns();
+  const idle = new IdleTimer(options.idleUnloadMs, () =>
+    turns.take(undefined, async () => {
+      const { model } = engine;
+      if (!model) return;
+      await engine.unload();
+      options.onIdleUnload(model);
+    }),
+  );
+
+  return {
+    compare: (request, { signal, report }) =>
+      turns.take(signal, async () => {
+        idle.stop();
+        try {
+          await reportInBatches(engine.compare(request, { signal }), report);
+        } finally {
+          idle.start();
+        }
+        return null;
+      }),
+    load: (selection, { signal, report }) =>
+      turns.take(signal, async () => {
+        idle.stop();
+        try {
+          report([{ type: 'loading', message: `Loading ${selection.model}` }]);
+          await engine.load(selection, signal);
+        } finally {
+          idle.start();
+        }
+        return engine.model!;
+      }),
+    unload: (_, { signal }) =>
+      turns.take(signal, async () => {
+        idle.stop();
+        await engine.unload();
+        return null;
+      }),
+  };
+}
+
+/** Sends events several together, and lets the event loop read messages (a cancellation) in between. */
+async function reportInBatches(
+  events: AsyncIterable<ComparisonEvent>,
+  report: (batch: ComparisonEvent[]) => void,
+): Promise<void> {
+  let batch: ComparisonEvent[] = [];
+  let sentAt = 0;
+  const send = (): void => {
+    if (batch.length > 0) report(batch);
+    batch = [];
+    sentAt = performance.now();
+  };
+  try {
+    for await (const event of events) {
+      batch.push(event);
+      // The first token and everything that is not a token are not kept waiting.
+      if (event.type !== 'token' || performance.now() - sentAt >= batchMs) {
+        send();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+  } finally {
+    send();
+  }
+}
+
+/** Lets work on the model happen one after the other; a cancelled wait ends at once. */
+class Turns {
+  #last: Promise<unknown> = Promise.resolve();
+
+  async take<Result>(signal: AbortSignal | undefined, work: () => Promise<Result>): Promise<Result> {
+    const previous = this.#last;
+    const turn = previous.then(() => {
+      if (signal?.aborted) throw new CancelledError();
+      return work();
+    });
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+class IdleTimer {
+  readonly #milliseconds: number;
+  readonly #onIdle: () => Promise<void>;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(milliseconds: number, onIdle: () => Promise<void>) {
+    this.#milliseconds = milliseconds;
+    this.#onIdle = onIdle;
+  }
+
+  start(): void {
+    this.stop();
+    if (this.#milliseconds > 0) this.#timer = setTimeout(() => void this.#onIdle(), this.#milliseconds);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}

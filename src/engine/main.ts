@@ -1,0 +1,38 @@
+/**
+ * The engine program. Forked by the supervisor with a role and its options:
+ *
+ *     engine.mjs inference|index '{"extensionFolder": "...", "idleUnloadMs": 600000}'
+ */
+import { createMessageConnection, IPCMessageReader, IPCMessageWriter } from 'vscode-jsonrpc/node';
+import { notify, serve } from './channel.ts';
+
+interface ProgramOptions {
+  /** The folder that holds media/demo. */
+  extensionFolder: string;
+  idleUnloadMs: number;
+}
+
+// A role loads only what it needs: the index process has no use for the inference library.
+const [role, json = '{}'] = process.argv.slice(2);
+const options = JSON.parse(json) as ProgramOptions;
+const connection = createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process));
+if (role === 'inference') {
+  const { inferenceRole } = await import('./inferenceRole.ts');
+  serve<'inference'>(
+    connection,
+    inferenceRole({
+      idleUnloadMs: options.idleUnloadMs,
+      onIdleUnload: ({ model }) =>
+        notify(connection, 'modelChanged', {
+          loaded: null,
+          message: `${model} was unloaded after its idle time.`,
+        }),
+    }),
+  );
+} else {
+  const { indexRole } = await import('./indexRole.ts');
+  serve<'index'>(connection, indexRole(options.extensionFolder));
+}
+// Without the window there is nobody to work for.
+process.on('disconnect', () => process.exit());
+connection.listen();

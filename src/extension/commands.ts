@@ -1,0 +1,178 @@
+/** The commands of the manifest. */
+import * as vscode from 'vscode';
+import { messageOf, UserError } from '../protocol/errors.ts';
+import type { ComparisonParts } from './panel/comparison.ts';
+import { Comparison } from './panel/comparison.ts';
+import { pickRecord } from './panel/recordFiles.ts';
+import { askForQuestion, pickModel, pickPassages, pickTokenFile } from './pickers.ts';
+import { changeSetting, section } from './settings.ts';
+
+/** Registers every command; errors of the user's making are shown, others are logged too. */
+export function registerCommands(parts: ComparisonParts, comparison: Comparison): vscode.Disposable {
+  const { engines, index, library, history, log, context } = parts;
+  const { session } = comparison;
+
+  const commands: Record<string, (...values: never[]) => unknown> = {
+    ask: async () => {
+      const question = await askForQuestion(history.questions, selectedText());
+      if (question !== undefined) await comparison.ask(question);
+    },
+    askSelection: async () => {
+      const question = selectedText();
+      if (question === '') throw new UserError('Nothing is selected in the editor.');
+      await comparison.ask(question);
+    },
+    compareQuestion: (question: string) => comparison.ask(question),
+    askAgain: (node: { question: string }) => comparison.ask(node.question),
+    addSelectionAsPassage: () => {
+      const editor = vscode.window.activeTextEditor ?? vscode.window.visibleTextEditors.at(0);
+      if (!editor || editor.selection.isEmpty) {
+        throw new UserError('Select some text in an editor first: it becomes the passage.');
+      }
+      const { document, selection } = editor;
+      const path = vscode.workspace.asRelativePath(document.uri, false);
+      const inWorkspace = vscode.workspace.getWorkspaceFolder(document.uri) !== undefined;
+      session.addPassage(
+        {
+          text: document.getText(selection),
+          ...(inWorkspace && { path, startLine: selection.start.line + 1, endLine: selection.end.line + 1 }),
+        },
+        'editor',
+      );
+      comparison.show();
+    },
+    compare: () => comparison.show('question'),
+    indexWorkspace: () => indexWithProgress(parts, false),
+    rebuildIndex: () => indexWithProgress(parts, true),
+    selectModel: async () => {
+      await library.refresh();
+      const model = await pickModel(library, session.state.inputs.model);
+      if (model === undefined) return false;
+      await selectModel(model);
+      return true;
+    },
+    useModel: async (target: vscode.Uri | { model: string } | string) => {
+      const model =
+        typeof target === 'string' ? target : target instanceof vscode.Uri ? target.fsPath : target.model;
+      await selectModel(model);
+    },
+    selectTokenFile: async () => {
+      await library.refresh();
+      const path = await pickTokenFile(library, session.state);
+      return path === undefined ? false : selectTokenFile(path);
+    },
+    useTokenFile: (target: vscode.Uri | { path: string }) =>
+      selectTokenFile(target instanceof vscode.Uri ? target.fsPath : target.path),
+    selectPassages: async () => {
+      const ids = await pickPassages(session.state.passages);
+      if (ids) session.tick(ids);
+    },
+    cancel: () => {
+      session.cancel();
+      index.cancel();
+    },
+    showLog: () => log.show(),
+    restartEngine: async () => {
+      engines.restart();
+      await index.open();
+      session.notify('info', 'The engine was restarted.');
+    },
+    openRecord: async (target?: vscode.Uri | { uri: vscode.Uri }) => {
+      const uri = target instanceof vscode.Uri ? target : (target?.uri ?? (await pickRecord()));
+      if (uri) await comparison.openRecord(uri);
+    },
+    saveRecord: () => comparison.saveRecord(),
+    clearHistory: () => history.clear(),
+    removeQuestion: (node: { question: string }) => history.remove(node.question),
+    openWalkthrough: () =>
+      vscode.commands.executeCommand(
+        'workbench.action.openWalkthrough',
+        `${context.extension.id}#start`,
+        false,
+      ),
+    openSettings: () =>
+      vscode.commands.executeCommand('workbench.action.openSettings', `@ext:${context.extension.id}`),
+  };
+
+  async function selectModel(model: string): Promise<void> {
+    const info = await library.inspectModel(model);
+    if (info.problem !== undefined) throw new UserError(info.problem);
+    await changeSetting('model', model);
+    await library.refresh();
+    session.edit({ model });
+    session.store.patch({ inputs: session.state.inputs });
+  }
+
+  async function selectTokenFile(path: string): Promise<boolean> {
+    const info = await library.addTokenFile(path);
+    if (info.problem !== undefined) throw new UserError(info.problem);
+    const fits = session.selectTokenFile(info);
+    session.store.patch({ inputs: session.state.inputs });
+    if (fits) await changeSetting('tokenFile', path);
+    comparison.show();
+    return fits;
+  }
+
+  return vscode.Disposable.from(
+    ...Object.entries(commands).map(([name, run]) =>
+      vscode.commands.registerCommand(`${section}.${name}`, async (...values: never[]) => {
+        try {
+          return await run(...values);
+        } catch (error) {
+          if (error instanceof UserError) {
+            void vscode.window.showErrorMessage(error.message);
+            return undefined;
+          }
+          log.error(error instanceof Error ? error : messageOf(error));
+          const showLog = vscode.l10n.t('Show Log');
+          const chosen = await vscode.window.showErrorMessage(messageOf(error), showLog);
+          if (chosen === showLog) log.show();
+          return undefined;
+        }
+      }),
+    ),
+  );
+}
+
+/** Indexing in a notification that can be cancelled. */
+export async function indexWithProgress(
+  { index }: Pick<ComparisonParts, 'index'>,
+  rebuild: boolean,
+): Promise<void> {
+  await vscode.window.withProgress(
+    {
+      location: vscode.ProgressLocation.Notification,
+      title: vscode.l10n.t('Indexing documents'),
+      cancellable: true,
+    },
+    async (progress, token) => {
+      const abort = new AbortController();
+      token.onCancellationRequested(() => abort.abort());
+      const listening = index.onDidChange((state) => {
+        if (state.kind !== 'indexing') return;
+        progress.report({
+          message: vscode.l10n.t('{0} files, {1} passages', state.filesDone, state.chunks),
+        });
+      });
+      try {
+        await index.update(rebuild, abort.signal);
+      } finally {
+        listening.dispose();
+      }
+    },
+  );
+  const { state } = index;
+  if (state.kind === 'failed') throw new UserError(state.message);
+  if (state.kind === 'ready') {
+    const errors = state.errors > 0 ? vscode.l10n.t(', {0} files could not be read', state.errors) : '';
+    vscode.window.setStatusBarMessage(
+      vscode.l10n.t('SPRING: {0} files, {1} passages{2}', state.files, state.chunks, errors),
+      5000,
+    );
+  }
+}
+
+function selectedText(): string {
+  const editor = vscode.window.activeTextEditor;
+  return editor ? editor.document.getText(editor.selection).trim() : '';
+}

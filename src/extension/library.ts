@@ -1,0 +1,135 @@
+/** Which models and embedding files this window knows. Files are looked at by the engine, never here. */
+import * as vscode from 'vscode';
+import type { ModelInfo, TokenFileInfo } from '../protocol/comparison.ts';
+import { messageOf } from '../protocol/errors.ts';
+import type { Engines } from './engines.ts';
+import { section, setting } from './settings.ts';
+
+export const demoModel = 'demo';
+/** More embedding files than this are not looked for in a workspace. */
+const mostWorkspaceFiles = 50;
+
+export class Library implements vscode.Disposable {
+  readonly #engines: Engines;
+  readonly #extensionUri: vscode.Uri;
+  readonly #log: vscode.LogOutputChannel;
+  readonly #changes = new vscode.EventEmitter<void>();
+  readonly onDidChange = this.#changes.event;
+  readonly #listeners: vscode.Disposable[] = [];
+  /** Chosen by hand in this session, besides what the settings name. */
+  readonly #addedTokenFiles = new Set<string>();
+  #models: ModelInfo[] = [];
+  #tokenFiles: TokenFileInfo[] = [];
+  #refreshing: Promise<void> | null = null;
+
+  constructor(engines: Engines, extensionUri: vscode.Uri, log: vscode.LogOutputChannel) {
+    this.#engines = engines;
+    this.#extensionUri = extensionUri;
+    this.#log = log;
+    this.#listeners.push(
+      vscode.workspace.onDidChangeConfiguration((event) => {
+        const names = ['model', 'modelFolders', 'tokenFile', 'tokenFileFolders'];
+        if (names.some((name) => event.affectsConfiguration(`${section}.${name}`))) void this.refresh();
+      }),
+      vscode.workspace.onDidGrantWorkspaceTrust(() => void this.refresh()),
+    );
+  }
+
+  get models(): readonly ModelInfo[] {
+    return this.#models;
+  }
+
+  get tokenFiles(): readonly TokenFileInfo[] {
+    return this.#tokenFiles;
+  }
+
+  /** Looks again at everything that the settings and the workspace name. */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));
+    return this.#refreshing;
+  }
+
+  /** Looks at one embedding file and adds it to the known ones. */
+  async addTokenFile(path: string): Promise<TokenFileInfo> {
+    const [info] = await this.#engines.index.request('inspectTokenFiles', { paths: [path] });
+    this.#addedTokenFiles.add(path);
+    this.#tokenFiles = [...this.#tokenFiles.filter((file) => file.path !== path), info!];
+    this.#changes.fire();
+    return info!;
+  }
+
+  /** Looks at one model (`demo`, a name of the list, a folder). */
+  async inspectModel(model: string): Promise<ModelInfo> {
+    const [info] = await this.#engines.index.request('inspectModels', { models: [model] });
+    return info!;
+  }
+
+  dispose(): void {
+    vscode.Disposable.from(...this.#listeners).dispose();
+    this.#changes.dispose();
+  }
+
+  async #refresh(): Promise<void> {
+    try {
+      const models = [...new Set([demoModel, setting('model'), ...(await this.#modelFolders())])];
+      const demoTokens = vscode.Uri.joinPath(this.#extensionUri, 'media', 'demo', 'spring-50.pt').fsPath;
+      const named = [demoTokens, setting('tokenFile'), ...this.#addedTokenFiles].filter(
+        (path) => path !== '',
+      );
+      const found = await this.#foundTokenFiles();
+      const [modelInfos, tokenFileInfos] = await Promise.all([
+        this.#engines.index.request('inspectModels', { models }),
+        this.#engines.index.request('inspectTokenFiles', { paths: [...new Set([...named, ...found])] }),
+      ]);
+      this.#models = modelInfos;
+      // A file that was only found and is something else (a checkpoint, say) is not news for the user.
+      this.#tokenFiles = tokenFileInfos.filter(
+        ({ path, problem }) => problem === undefined || named.includes(path),
+      );
+    } catch (error) {
+      this.#log.error(`Models and embedding files could not be listed: ${messageOf(error)}`);
+    }
+    this.#changes.fire();
+  }
+
+  /** Subfolders (or the folder itself) with a config.json. */
+  async #modelFolders(): Promise<string[]> {
+    const found: string[] = [];
+    for (const folder of setting('modelFolders')) {
+      const uri = vscode.Uri.file(folder);
+      const inside = (await entriesOf(uri)).filter(([, type]) => type & vscode.FileType.Directory);
+      for (const candidate of [uri, ...inside.map(([name]) => vscode.Uri.joinPath(uri, name))]) {
+        const entries = await entriesOf(candidate);
+        if (entries.some(([name]) => name === 'config.json')) found.push(candidate.fsPath);
+      }
+    }
+    return found;
+  }
+
+  async #foundTokenFiles(): Promise<string[]> {
+    const found: string[] = [];
+    for (const folder of setting('tokenFileFolders')) {
+      const uri = vscode.Uri.file(folder);
+      for (const [name] of await entriesOf(uri)) {
+        if (/\.(pt|bin|safetensors)$/.test(name)) found.push(vscode.Uri.joinPath(uri, name).fsPath);
+      }
+    }
+    if (vscode.workspace.isTrusted) {
+      const uris = await vscode.workspace.findFiles(
+        '**/*.{pt,safetensors}',
+        '**/node_modules/**',
+        mostWorkspaceFiles,
+      );
+      found.push(...uris.filter(({ scheme }) => scheme === 'file').map(({ fsPath }) => fsPath));
+    }
+    return found;
+  }
+}
+
+async function entriesOf(folder: vscode.Uri): Promise<[string, vscode.FileType][]> {
+  try {
+    return await vscode.workspace.fs.readDirectory(folder);
+  } catch {
+    return []; // a folder of the settings that is not there (any more)
+  }
+}

@@ -1,0 +1,221 @@
+/** The comparison of this window: one session, shown in one panel. */
+import * as vscode from 'vscode';
+import { UserError } from '../../protocol/errors.ts';
+import type { PanelAction } from '../../protocol/panel.ts';
+import type { Engines } from '../engines.ts';
+import type { History } from '../history.ts';
+import type { IndexService } from '../indexService.ts';
+import type { Library } from '../library.ts';
+import { inputsFromSettings } from '../settings.ts';
+import { ComparisonSession } from './comparisonSession.ts';
+import { PanelHost, panelType } from './panelHost.ts';
+import { emptyState, restoreState } from './panelStore.ts';
+import { openRecordFile, pickRecord, saveRecord } from './recordFiles.ts';
+
+export interface ComparisonParts {
+  context: vscode.ExtensionContext;
+  engines: Engines;
+  index: IndexService;
+  library: Library;
+  history: History;
+  log: vscode.LogOutputChannel;
+}
+
+const commandOf: Record<PanelAction['action'], string> = {
+  'index-workspace': 'springRag.indexWorkspace',
+  'open-folder': 'vscode.openFolder',
+  'trust-workspace': 'workbench.trust.manage',
+  'select-model': 'springRag.selectModel',
+  'use-demo-model': 'springRag.useModel',
+  'select-token-file': 'springRag.selectTokenFile',
+  'restart-engine': 'springRag.restartEngine',
+  'show-log': 'springRag.showLog',
+  retry: '',
+};
+
+export class Comparison implements vscode.Disposable {
+  readonly session: ComparisonSession;
+  readonly #parts: ComparisonParts;
+  readonly #disposables: { dispose: () => unknown }[] = [];
+  #host: PanelHost | null = null;
+
+  constructor(parts: ComparisonParts) {
+    this.#parts = parts;
+    const { engines, index, library, history } = parts;
+    this.session = new ComparisonSession(
+      { ...emptyState(), inputs: inputsFromSettings() },
+      {
+        ensureIndexed: (signal) => index.ensureIndexed(signal),
+        search: (query, count, signal) => index.search(query, count, signal),
+        compare: async (request, signal, onEvents) => {
+          await engines.inference.request('compare', request, { signal, onProgress: onEvents });
+        },
+        questionAsked: (question) => void history.add(question),
+      },
+    );
+    const { store } = this.session;
+    const showWorkspace = (): void => {
+      const name = vscode.workspace.name ?? null;
+      store.patch({ workspace: { name, trusted: vscode.workspace.isTrusted } });
+    };
+    showWorkspace();
+    const stopListening = store.onDidChange(() => this.#setContexts());
+    this.#disposables.push(
+      { dispose: stopListening },
+      index.onDidChange((state) => store.patch({ index: state })),
+      library.onDidChange(() => this.session.setLibrary([...library.models], [...library.tokenFiles])),
+      engines.onDidChangeState(({ role, state, message }) => this.#engineChanged(role, state, message)),
+      engines.onDidChangeModel(({ loaded, message }) => {
+        if (!loaded) store.patch({ model: { kind: 'unloaded' } });
+        else this.session.notify('warning', message);
+      }),
+      vscode.workspace.onDidChangeWorkspaceFolders(showWorkspace),
+      vscode.workspace.onDidGrantWorkspaceTrust(showWorkspace),
+      vscode.window.registerWebviewPanelSerializer(panelType, {
+        deserializeWebviewPanel: (panel, stored: unknown) => {
+          this.#restore(panel, stored);
+          return Promise.resolve();
+        },
+      }),
+    );
+  }
+
+  /** Shows the panel, opening it if needed. */
+  show(target?: 'question' | 'passages' | 'token-file'): void {
+    if (this.#host) this.#host.reveal();
+    else {
+      const column = vscode.ViewColumn.Active;
+      this.#attach(vscode.window.createWebviewPanel(panelType, 'SPRING', column));
+    }
+    if (target) this.#host?.focus(target);
+  }
+
+  /** Shows the panel and asks; resolves when the run has ended. */
+  async ask(question: string): Promise<void> {
+    this.show();
+    await this.session.ask(question);
+  }
+
+  async openRecord(uri: vscode.Uri): Promise<void> {
+    await this.#parts.library.refresh();
+    await openRecordFile(uri, this.session);
+    this.show();
+  }
+
+  /** Saves the answers shown; null if the user closed the dialog. */
+  saveRecord(): Promise<string | null> {
+    return saveRecord(this.session, this.#parts.context.extension.packageJSON as { version: string });
+  }
+
+  dispose(): void {
+    vscode.Disposable.from(...this.#disposables).dispose();
+    this.#host?.dispose();
+  }
+
+  #attach(panel: vscode.WebviewPanel): void {
+    const { context, log } = this.#parts;
+    this.#host = new PanelHost(
+      panel,
+      this.session,
+      {
+        openPassage: (id) => this.#openPassage(id),
+        addPassageFromEditor: async () => {
+          await vscode.commands.executeCommand('springRag.addSelectionAsPassage');
+        },
+        pickTokenFile: async () =>
+          (await vscode.commands.executeCommand('springRag.selectTokenFile')) === true,
+        pickModel: async () => (await vscode.commands.executeCommand('springRag.selectModel')) === true,
+        saveRecord: () => this.saveRecord(),
+        openRecord: async () => {
+          const uri = await pickRecord();
+          if (uri) await this.openRecord(uri);
+          return uri !== null;
+        },
+        runAction: (action) => this.#runAction(action),
+      },
+      context.extensionUri,
+      log,
+    );
+    panel.onDidDispose(() => {
+      this.#host = null;
+      this.session.cancel();
+    });
+  }
+
+  #restore(panel: vscode.WebviewPanel, stored: unknown): void {
+    const state = restoreState(stored);
+    if (state && this.session.state.columns.length === 0) {
+      const { inputs, passages, columns, run, record } = state;
+      this.session.store.patch({ inputs, passages, columns, run, record });
+      // What is known in this window, not what was known in the one that was closed.
+      const { models, tokenFiles } = this.#parts.library;
+      if (models.length > 0) this.session.setLibrary([...models], [...tokenFiles]);
+    }
+    if (this.#host) panel.dispose();
+    else this.#attach(panel);
+  }
+
+  #engineChanged(role: string, state: string, message: string): void {
+    if (role === 'inference' && state !== 'running')
+      this.session.store.patch({ model: { kind: 'unloaded' } });
+    if (state !== 'down') return;
+    this.session.notify('error', message, [
+      { label: 'Restart Engine', action: 'restart-engine' },
+      { label: 'Show Log', action: 'show-log' },
+    ]);
+  }
+
+  async #runAction(action: PanelAction['action']): Promise<void> {
+    if (action === 'retry') void this.session.retry();
+    else
+      await vscode.commands.executeCommand(
+        commandOf[action],
+        ...(action === 'use-demo-model' ? ['demo'] : []),
+      );
+  }
+
+  /** Opens a passage's document beside the panel with its lines selected. */
+  async #openPassage(id: string): Promise<void> {
+    const passage = this.session.state.passages.find((candidate) => candidate.id === id)?.passage;
+    if (passage?.path === undefined)
+      throw new UserError('This passage was added by hand; it has no document.');
+    const uri = await documentOf(passage.path);
+    const from = Math.max(0, (passage.startLine ?? 1) - 1);
+    const to = Math.max(from, (passage.endLine ?? from + 1) - 1);
+    const selection = new vscode.Range(from, 0, to, Number.MAX_SAFE_INTEGER);
+    await vscode.window.showTextDocument(uri, {
+      viewColumn: vscode.ViewColumn.Beside,
+      selection,
+      preview: true,
+    });
+  }
+
+  #setContexts(): void {
+    const { state, busy } = this.session;
+    const set = (name: string, value: boolean): void => {
+      if (this.#contexts.get(name) === value) return;
+      this.#contexts.set(name, value);
+      void vscode.commands.executeCommand('setContext', `springRag.${name}`, value);
+    };
+    set('busy', busy || state.index.kind === 'indexing');
+    set('indexing', state.index.kind === 'indexing');
+    set('indexed', state.index.kind === 'ready');
+    set('hasPassages', state.passages.length > 0);
+    set('hasAnswers', state.columns.length > 0 && !busy);
+  }
+  readonly #contexts = new Map<string, boolean>();
+}
+
+/** The workspace folder that has a file at this relative path. */
+async function documentOf(path: string): Promise<vscode.Uri> {
+  for (const { uri } of vscode.workspace.workspaceFolders ?? []) {
+    const candidate = vscode.Uri.joinPath(uri, path);
+    try {
+      await vscode.workspace.fs.stat(candidate);
+      return candidate;
+    } catch {
+      // not in this folder
+    }
+  }
+  throw new UserError(`${path} is not in this workspace (any more).`);
+}

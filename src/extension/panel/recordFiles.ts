@@ -1,0 +1,73 @@
+/** Experiment records as files: where they are saved, which there are, opening one. */
+import * as vscode from 'vscode';
+import { parseRecord } from '../../protocol/record.ts';
+import type { ComparisonSession } from './comparisonSession.ts';
+import { differences, recordOf, stateOfRecord } from './recordState.ts';
+
+export const recordPattern = '**/*.spring.json';
+
+/** Asks for a place and saves. Resolves to the path, or null if the user closed the dialog. */
+export async function saveRecord(
+  session: ComparisonSession,
+  { version }: { version: string },
+): Promise<string | null> {
+  const createdAt = new Date();
+  const software = {
+    extension: version,
+    node: process.versions.node,
+    platform: `${process.platform}-${process.arch}`,
+  };
+  const record = recordOf(session.state, { createdAt, software });
+  const name = `${createdAt.toISOString().slice(0, 19).replaceAll(':', '')}-${slug(record.question)}.spring.json`;
+  const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
+  const uri = await vscode.window.showSaveDialog({
+    title: 'Save Experiment Record',
+    defaultUri: folder ? vscode.Uri.joinPath(folder, name) : vscode.Uri.file(name),
+    filters: { 'Experiment record': ['spring.json', 'json'] },
+  });
+  if (!uri) return null;
+  await vscode.workspace.fs.writeFile(uri, Buffer.from(`${JSON.stringify(record, null, 2)}\n`));
+  session.store.patch({ record: { path: uri.fsPath, createdAt: record.createdAt } });
+  return uri.fsPath;
+}
+
+/** The records of the workspace, latest name first. */
+export async function findRecords(): Promise<vscode.Uri[]> {
+  const uris = await vscode.workspace.findFiles(recordPattern, '**/node_modules/**', 200);
+  return uris.sort((a, b) => b.path.localeCompare(a.path));
+}
+
+/** A picker over the workspace's records; null if the user closed it. */
+export async function pickRecord(): Promise<vscode.Uri | null> {
+  const browse = { label: '$(folder-opened) Browse...', uri: null };
+  const items = (await findRecords()).map((uri) => ({ label: vscode.workspace.asRelativePath(uri), uri }));
+  const picked = await vscode.window.showQuickPick([...items, browse], {
+    placeHolder: 'Experiment record to open',
+  });
+  if (!picked) return null;
+  if (picked.uri) return picked.uri;
+  const opened = await vscode.window.showOpenDialog({
+    filters: { 'Experiment record': ['spring.json', 'json'] },
+  });
+  return opened?.[0] ?? null;
+}
+
+/**
+ * Shows a record in the session.
+ * @throws UserError if the file is not a record
+ */
+export async function openRecordFile(uri: vscode.Uri, session: ComparisonSession): Promise<void> {
+  const text = Buffer.from(await vscode.workspace.fs.readFile(uri)).toString('utf8');
+  const record = parseRecord(text);
+  session.cancel();
+  const { run, record: shown, inputs, passages, columns } = stateOfRecord(record, uri.fsPath, session.state);
+  session.store.patch({ run, record: shown, inputs, passages, columns });
+  const found = differences(record, session.state);
+  if (found.length > 0)
+    session.notify('warning', `A repetition may differ from this record: ${found.join('; ')}.`);
+}
+
+function slug(question: string): string {
+  const words = question.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  return words.slice(0, 6).join('-') || 'comparison';
+}

@@ -1,0 +1,163 @@
+/** Experiment records from a panel's state, and back. */
+import { UserError } from '../../protocol/errors.ts';
+import type { ColumnChoice, PanelState } from '../../protocol/panel.ts';
+import { type ExperimentRecord, recordFormat } from '../../protocol/record.ts';
+
+export interface RecordContext {
+  createdAt: Date;
+  software: ExperimentRecord['software'];
+}
+
+/**
+ * The record of the answers that the panel shows.
+ * @throws UserError if there are none, or they no longer belong to the inputs
+ */
+export function recordOf(state: PanelState, { createdAt, software }: RecordContext): ExperimentRecord {
+  const { inputs, run } = state;
+  if (state.columns.length === 0)
+    throw new UserError('There is no comparison to save yet: ask a question first.');
+  if (run.kind !== 'done' && run.kind !== 'cancelled') {
+    throw new UserError('The comparison has not ended well, so there is nothing to save: ask again first.');
+  }
+  if (run.stale) {
+    throw new UserError(
+      'The inputs have changed since these answers were made, so a record would not repeat them. Compare again, then save.',
+    );
+  }
+  const model = state.models.find(({ id }) => id === inputs.model);
+  if (!model)
+    throw new UserError('The model of this comparison is no longer known: select it, compare, then save.');
+  const file = state.tokenFiles.find(({ path }) => path === inputs.tokenFile);
+  const running = state.model.kind === 'ready' ? state.model : null;
+  return {
+    format: recordFormat,
+    version: 1,
+    createdAt: createdAt.toISOString(),
+    software,
+    question: inputs.question,
+    passages: state.passages.map(({ passage, ticked, origin, rank, titlePath, bm25Rank, vectorRank }) => ({
+      ...passage,
+      ticked,
+      origin,
+      rank,
+      titlePath,
+      bm25Rank,
+      vectorRank,
+    })),
+    index:
+      state.index.kind === 'ready' && state.passages.some(({ origin }) => origin === 'retrieved')
+        ? {
+            files: state.index.files,
+            chunks: state.index.chunks,
+            updatedAt: state.index.updatedAt,
+            contentHash: state.index.contentHash,
+            passageCount: inputs.passageCount,
+          }
+        : null,
+    model: {
+      id: model.id,
+      name: model.name,
+      architecture: model.architecture,
+      hiddenSize: model.hiddenSize,
+      fingerprint: model.fingerprint,
+      requestedDevice: inputs.device,
+      requestedPrecision: inputs.precision,
+      device: running?.device ?? 'unknown',
+      precision: running?.precision ?? 'unknown',
+    },
+    tokenFile: file
+      ? {
+          path: file.path,
+          name: file.name,
+          rows: file.rows,
+          hiddenSize: file.hiddenSize,
+          dtype: file.dtype,
+          sha256: file.sha256,
+        }
+      : null,
+    settings: inputs.settings,
+    variants: state.columns.map(({ variant, label, k, prompt, tokens, answer }) => ({
+      id: variant,
+      label,
+      k,
+      prompt: prompt ?? [],
+      tokens,
+      answer,
+    })),
+  };
+}
+
+/** A panel that shows a record: its answers and passages, its settings as inputs. */
+export function stateOfRecord(record: ExperimentRecord, path: string, now: PanelState): PanelState {
+  const slider = record.variants.find(({ id }) => id.startsWith('spring:'))?.k ?? now.inputs.k;
+  const columns = record.variants.map(({ id, k }): ColumnChoice => {
+    if (id === 'no-rag' || id === 'baseline' || id === 'prompt') return { kind: id };
+    return k === slider ? { kind: 'spring' } : { kind: 'spring', k };
+  });
+  return {
+    ...now,
+    run: {
+      kind: 'done',
+      timings: { firstPassageMs: null, firstTokenMs: null, totalMs: totalOf(record) },
+      stale: false,
+    },
+    record: { path, createdAt: record.createdAt },
+    inputs: {
+      ...now.inputs,
+      question: record.question,
+      passageCount: record.index?.passageCount ?? now.inputs.passageCount,
+      model: record.model.id,
+      device: record.model.requestedDevice,
+      precision: record.model.requestedPrecision,
+      tokenFile: record.tokenFile?.path ?? null,
+      k: slider,
+      columns,
+      settings: record.settings,
+    },
+    passages: record.passages.map(
+      ({ ticked, origin, rank, titlePath, bm25Rank, vectorRank, ...passage }, place) => ({
+        id: origin === 'retrieved' ? `hit-${String(place + 1)}` : `own-${String(place + 1)}`,
+        passage,
+        ticked,
+        origin,
+        rank,
+        titlePath,
+        bm25Rank,
+        vectorRank,
+      }),
+    ),
+    columns: record.variants.map(({ id, label, k, prompt, tokens, answer }) => ({
+      variant: id,
+      label,
+      k,
+      status: answer ? 'done' : 'cancelled',
+      tokens,
+      answer,
+      prompt,
+    })),
+  };
+}
+
+/** What differs between a record and this machine now, so that a repetition may differ too. */
+export function differences(record: ExperimentRecord, state: PanelState): string[] {
+  const found: string[] = [];
+  const model = state.models.find(({ id }) => id === record.model.id);
+  if (!model) found.push(`its model ${record.model.name} is not known here`);
+  else if (model.fingerprint !== record.model.fingerprint)
+    found.push(`its model ${model.name} has other files now`);
+  if (record.tokenFile) {
+    const { sha256, name } = record.tokenFile;
+    if (!state.tokenFiles.some((file) => file.sha256 === sha256))
+      found.push(`its embedding file ${name} is not here`);
+  }
+  const hash = state.index.kind === 'ready' ? state.index.contentHash : null;
+  if (record.index && record.index.contentHash !== hash) found.push('the documents have changed since');
+  return found;
+}
+
+function totalOf(record: ExperimentRecord): number {
+  const times = record.variants.map(({ answer }) =>
+    answer ? answer.timings.prefillMs + answer.timings.decodeMs : 0,
+  );
+  return Math.max(0, ...times);
+}

@@ -1,0 +1,27 @@
+/** A flat tree view over a list that changes. */
+import * as vscode from 'vscode';
+
+/** A tree item as plain data. */
+export type Row = { [Key in keyof vscode.TreeItem]?: vscode.TreeItem[Key] } & {
+  label: string;
+  children?: Row[];
+};
+
+/** Registers a view whose rows are made anew whenever one of the events fires. */
+export function registerListView(
+  id: string,
+  rows: () => Row[] | Promise<Row[]>,
+  changes: vscode.Event<unknown>[],
+): vscode.Disposable {
+  const changed = new vscode.EventEmitter<void>();
+  const provider: vscode.TreeDataProvider<Row> = {
+    onDidChangeTreeData: changed.event,
+    getTreeItem: (row) => Object.assign(new vscode.TreeItem(row.label), row),
+    getChildren: (row) => (row ? (row.children ?? []) : rows()),
+  };
+  return vscode.Disposable.from(
+    changed,
+    ...changes.map((event) => event(() => changed.fire())),
+    vscode.window.registerTreeDataProvider(id, provider),
+  );
+}

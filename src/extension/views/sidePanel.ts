@@ -1,0 +1,149 @@
+/** The views of the side panel: index, models, embedding files, questions and experiments. */
+import * as vscode from 'vscode';
+import type { ComparisonParts } from '../panel/comparison.ts';
+import type { ComparisonSession } from '../panel/comparisonSession.ts';
+import { findRecords, recordPattern } from '../panel/recordFiles.ts';
+import { formatBytes } from '../pickers.ts';
+import { registerListView, type Row } from './listView.ts';
+
+/** Registers the four views. */
+export function registerSidePanel(parts: ComparisonParts, session: ComparisonSession): vscode.Disposable {
+  const { index, library, history } = parts;
+  const selection = new vscode.EventEmitter<void>();
+  let shown = '';
+  const stop = session.store.onDidChange(() => {
+    const { model, tokenFile } = session.state.inputs;
+    const now = JSON.stringify([model, tokenFile, session.state.model.kind, session.state.tokenFileFit]);
+    if (now !== shown) selection.fire();
+    shown = now;
+  });
+  const records = vscode.workspace.createFileSystemWatcher(recordPattern, false, true, false);
+  return vscode.Disposable.from(
+    selection,
+    { dispose: stop },
+    records,
+    registerListView('springRag.index', () => indexRows(parts), [index.onDidChange]),
+    registerListView('springRag.models', () => modelRows(parts, session), [
+      library.onDidChange,
+      selection.event,
+    ]),
+    registerListView('springRag.tokenFiles', () => tokenFileRows(parts, session), [
+      library.onDidChange,
+      selection.event,
+    ]),
+    registerListView('springRag.history', () => historyRows(parts), [
+      history.onDidChange,
+      records.onDidCreate,
+      records.onDidDelete,
+    ]),
+  );
+}
+
+function indexRows({ index }: ComparisonParts): Row[] {
+  const { state } = index;
+  switch (state.kind) {
+    case 'none':
+    case 'no-folder':
+      return []; // the view's welcome says what to do
+    case 'indexing':
+      return [
+        {
+          label: vscode.l10n.t('Indexing'),
+          description: vscode.l10n.t('{0} files, {1} passages', state.filesDone, state.chunks),
+          iconPath: new vscode.ThemeIcon('loading~spin'),
+        },
+      ];
+    case 'failed':
+      return [{ label: state.message, tooltip: state.message, iconPath: new vscode.ThemeIcon('error') }];
+    case 'ready': {
+      const rows: Row[] = [
+        {
+          label: vscode.l10n.t('Files'),
+          description: String(state.files),
+          iconPath: new vscode.ThemeIcon('files'),
+        },
+        {
+          label: vscode.l10n.t('Passages'),
+          description: String(state.chunks),
+          iconPath: new vscode.ThemeIcon('list-unordered'),
+        },
+        {
+          label: vscode.l10n.t('Last update'),
+          description: new Date(state.updatedAt).toLocaleString(vscode.env.language),
+          iconPath: new vscode.ThemeIcon('clock'),
+        },
+      ];
+      if (state.errors > 0) {
+        rows.push({
+          label: vscode.l10n.t('Files that could not be read'),
+          description: String(state.errors),
+          iconPath: new vscode.ThemeIcon('warning'),
+          collapsibleState: vscode.TreeItemCollapsibleState.Collapsed,
+          children: index.errors.map(({ path, message }) => ({
+            label: path,
+            description: message,
+            tooltip: `${path}\n${message}`,
+          })),
+        });
+      }
+      return rows;
+    }
+  }
+}
+
+function modelRows({ library }: ComparisonParts, { state }: ComparisonSession): (Row & { model: string })[] {
+  return library.models.map(
+    ({ id, name, problem, architecture, hiddenSize, numLayers, weightBytes, folder }) => {
+      const selected = id === state.inputs.model;
+      const loaded = selected && state.model.kind === 'ready' ? vscode.l10n.t(', in memory') : '';
+      return {
+        model: id,
+        label: name,
+        description: problem ?? `${formatBytes(weightBytes)}${loaded}`,
+        tooltip: problem ?? `${folder}\n${architecture}, ${String(numLayers)} x ${String(hiddenSize)}`,
+        contextValue: problem === undefined && !selected ? 'model' : 'modelSelected',
+        iconPath: new vscode.ThemeIcon(problem !== undefined ? 'warning' : selected ? 'pass-filled' : 'chip'),
+      };
+    },
+  );
+}
+
+function tokenFileRows(
+  { library }: ComparisonParts,
+  { state }: ComparisonSession,
+): (Row & { path: string })[] {
+  return library.tokenFiles.map(({ path, name, rows, hiddenSize, source, dtype }) => {
+    const selected = path === state.inputs.tokenFile;
+    const misfit = state.tokenFileFit[path] ?? null;
+    return {
+      path,
+      label: name,
+      description:
+        misfit === null ? `${String(rows)} x ${String(hiddenSize)}` : vscode.l10n.t('does not fit'),
+      tooltip: misfit ?? `${path}\n${dtype}, ${source}`,
+      contextValue: misfit === null && !selected ? 'tokenFile' : 'tokenFileSelected',
+      iconPath: new vscode.ThemeIcon(
+        misfit !== null ? 'circle-slash' : selected ? 'pass-filled' : 'symbol-array',
+      ),
+    };
+  });
+}
+
+async function historyRows({ history }: ComparisonParts): Promise<Row[]> {
+  const questions = history.questions.map((question): Row & { question: string } => ({
+    question,
+    label: question,
+    tooltip: question,
+    contextValue: 'question',
+    iconPath: new vscode.ThemeIcon('comment'),
+  }));
+  const records = (await findRecords()).map((uri): Row & { uri: vscode.Uri } => ({
+    uri,
+    label: vscode.workspace.asRelativePath(uri).replace(/\.spring\.json$/, ''),
+    tooltip: uri.fsPath,
+    contextValue: 'record',
+    iconPath: new vscode.ThemeIcon('beaker'),
+    command: { command: 'springRag.openRecord', title: vscode.l10n.t('Open'), arguments: [uri] },
+  }));
+  return [...questions, ...records];
+}
