@@ -1,14 +1,14 @@
 /** One prompt's answer while it grows. */
 import type { ModelConfig } from '../checkpoint/types.ts';
-import type { KeyValueCache } from './keyValueCache.ts';
 import type { FittedPrompt } from './context.ts';
-import type { PrefilledPrompt } from './prefill.ts';
+import type { Units } from './promptUnits.ts';
 import { Sampler } from './sampling.ts';
 import { TextStream, type DecodeText } from './textStream.ts';
 import type { DecoderEvent, Generation, GenerationSettings } from './types.ts';
 
 interface AnsweringOptions extends FittedPrompt {
-  prefilled: PrefilledPrompt;
+  /** The prompt's place in its comparison. */
+  index: number;
   settings: GenerationSettings;
   config: ModelConfig;
   decode: DecodeText;
@@ -18,8 +18,9 @@ interface AnsweringOptions extends FittedPrompt {
 
 export class Answering {
   readonly index: number;
-  readonly prefilledCache: KeyValueCache;
   finished = false;
+  /** Positions of the prompt that were not run for it alone. */
+  sharedTokens = 0;
   private readonly options: AnsweringOptions;
   private readonly sampler: Sampler;
   private readonly stream: TextStream;
@@ -29,13 +30,12 @@ export class Answering {
   private firstTokenAt = 0;
 
   constructor(options: AnsweringOptions) {
-    const { prefilled, settings, config, units } = options;
+    const { index, settings, config, units } = options;
     this.options = options;
-    this.index = prefilled.index;
-    this.prefilledCache = prefilled.cache;
+    this.index = index;
     this.sampler = new Sampler(
       settings,
-      prefilled.index,
+      index,
       units.filter((unit) => unit >= 0),
     );
     this.stream = new TextStream(options.decode, settings.stop);
@@ -43,6 +43,16 @@ export class Answering {
     // the last new token is never fed back, so it needs no position
     const room = Math.max(config.maxPositionEmbeddings, units.length) - units.length + 1;
     this.maxNewTokens = Math.min(settings.maxNewTokens, room);
+  }
+
+  /** The prompt and what has been answered so far. */
+  get units(): Units {
+    return [...this.options.units, ...this.tokenIds];
+  }
+
+  /** Positions that prompt and answer need at most. */
+  get capacity(): number {
+    return this.options.units.length + this.maxNewTokens;
   }
 
   /** The token to feed next. */
@@ -80,7 +90,7 @@ export class Answering {
   private finish(stopReason: Generation['stopReason']): DecoderEvent {
     this.finished = true;
     const now = performance.now();
-    const { start, units, truncatedTokens, prefilled } = this.options;
+    const { start, units, truncatedTokens } = this.options;
     const decodeMs = this.firstTokenAt === 0 ? 0 : now - this.firstTokenAt;
     const steps = this.tokenIds.length - (stopReason === 'eos' ? 0 : 1);
     const generation: Generation = {
@@ -88,7 +98,7 @@ export class Answering {
       text: this.stream.text,
       promptTokens: units.length,
       truncatedTokens,
-      sharedTokens: prefilled.sharedTokens,
+      sharedTokens: this.sharedTokens,
       stopReason,
       timings: {
         prefillMs: (this.firstTokenAt || now) - start,

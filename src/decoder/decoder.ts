@@ -8,7 +8,9 @@ import { openTokenizer, type Tokenizer } from '../checkpoint/tokenizer.ts';
 import type { Checkpoint } from '../checkpoint/types.ts';
 import { throwIfCancelled } from '../protocol/errors.ts';
 import { Answering } from './answering.ts';
+import { BatchDecoding, type DecodingRow } from './batchDecoding.ts';
 import { fitToContext } from './context.ts';
+import { release } from './keyValueCache.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
 import { PromptUnits } from './promptUnits.ts';
@@ -23,11 +25,11 @@ export class Decoder {
   readonly tokenizer: Tokenizer;
   readonly embeddings: EmbeddingTable;
   readonly session: DecoderSession;
-  readonly device: Device = 'cpu';
-  readonly precision: Precision = 'f32';
+  readonly device: Device;
+  readonly precision: Precision;
   readonly loadMs: number;
   private readonly promptUnits: PromptUnits;
-  private readonly prefixCache = new PrefixCache(prefixCacheBytes);
+  private readonly prefixCache: PrefixCache;
 
   private constructor(
     checkpoint: Checkpoint,
@@ -41,7 +43,10 @@ export class Decoder {
     this.embeddings = embeddings;
     this.session = session;
     this.loadMs = loadMs;
+    this.device = session.options.device;
+    this.precision = session.options.precision;
     this.promptUnits = new PromptUnits(embeddings);
+    this.prefixCache = new PrefixCache(prefixCacheBytes, session.cacheElementBytes);
   }
 
   /**
@@ -54,7 +59,10 @@ export class Decoder {
     const tokenizer = await openTokenizer(folder, checkpoint.config.vocabSize);
     throwIfCancelled(options.signal);
     const embeddings = await EmbeddingTable.open(checkpoint);
-    const session = await DecoderSession.open(checkpoint);
+    const session = await DecoderSession.open(checkpoint, {
+      device: options.device === 'webgpu' ? 'webgpu' : 'cpu',
+      precision: options.precision === 'f16' ? 'f16' : 'f32',
+    });
     return new Decoder(checkpoint, tokenizer, embeddings, session, performance.now() - start);
   }
 
@@ -71,61 +79,40 @@ export class Decoder {
   ): AsyncGenerator<DecoderEvent> {
     const start = performance.now();
     const { config } = this.checkpoint;
-    const fitted = prompts.map((prompt) =>
-      fitToContext(this.promptUnits.fromPrompt(prompt), config, settings),
-    );
-    const longest = Math.max(0, ...fitted.map(({ units }) => units.length));
-    const capacity = Math.min(
-      longest + settings.maxNewTokens,
-      Math.max(config.maxPositionEmbeddings, longest),
-    );
-    const toPrefill = fitted.map(({ units }, index) => ({ index, units, adapter: prompts[index]!.adapter }));
-    const prefill = new Prefill(this.session, this.promptUnits, this.prefixCache, capacity, signal);
     const decode = (ids: readonly number[]): string => this.tokenizer.decode(ids);
+    const answers = prompts.map((prompt, index) => {
+      const fitted = fitToContext(this.promptUnits.fromPrompt(prompt), config, settings);
+      return new Answering({ ...fitted, index, settings, config, decode, start });
+    });
+    yield* this.answer(answers, prompts, signal);
+  }
 
-    let active: Answering[] = [];
-    for await (const prefilled of prefill.run(toPrefill)) {
-      const answering = new Answering({
-        prefilled,
-        ...fitted[prefilled.index]!,
-        settings,
-        config,
-        decode,
-        start,
-      });
-      yield* answering.accept(prefilled.logits);
-      if (!answering.finished) active.push(answering);
-    }
-    if (active.length === 0) return;
-    let cache =
-      active.length === 1
-        ? active[0]!.prefilledCache
-        : this.session.gather(
-            active.map(({ prefilledCache }) => ({ cache: prefilledCache, row: 0 })),
-            capacity,
-          );
-    while (active.length > 0) {
-      throwIfCancelled(signal);
-      const logits = await this.session.forward({
-        inputsEmbeds: await this.promptUnits.embeddings(active.map(({ lastTokenId }) => lastTokenId)),
-        sequence: 1,
-        cache,
-        adapters: active.map(({ index }) => prompts[index]!.adapter),
-        logitsIndices: [0],
-        ropeLength: Math.max(...cache.lengths) + 1,
-      });
-      for (const [row, answering] of active.entries()) {
-        yield* answering.accept(logits.subarray(row * config.vocabSize, (row + 1) * config.vocabSize));
+  /** Goes on with all answers that have not finished. */
+  private async *answer(
+    answers: readonly Answering[],
+    prompts: readonly Prompt[],
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<DecoderEvent> {
+    const open = answers.filter(({ finished }) => !finished);
+    const capacity = Math.max(0, ...open.map((answering) => answering.capacity));
+    const prefill = new Prefill(this.session, this.promptUnits, this.prefixCache, capacity, signal);
+    const toPrefill = open.map(({ index, units }) => ({ index, units, adapter: prompts[index]!.adapter }));
+    await this.session.prepareFor(toPrefill.map(({ adapter }) => adapter));
+    const rows: DecodingRow[] = [];
+    let handedOver = false;
+    try {
+      for await (const { index, cache, logits, sharedTokens } of prefill.run(toPrefill)) {
+        const answering = answers[index]!;
+        rows.push({ answering, adapter: prompts[index]!.adapter, cache, row: 0 });
+        answering.sharedTokens = sharedTokens;
+        yield* answering.accept(logits);
+        if (answering.finished) release(rows.pop()!.cache);
       }
-      const rows = [...active.keys()].filter((row) => !active[row]!.finished);
-      if (rows.length < active.length && rows.length > 0) {
-        cache = this.session.gather(
-          rows.map((row) => ({ cache, row })),
-          capacity,
-        );
-      }
-      active = rows.map((row) => active[row]!);
+      handedOver = true;
+    } finally {
+      if (!handedOver) for (const { cache } of rows) release(cache);
     }
+    yield* new BatchDecoding(this.session, this.promptUnits, capacity).run(rows, signal);
   }
 
   /** Frees the weights and closes the files. */

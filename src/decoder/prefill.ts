@@ -4,7 +4,7 @@
  */
 import type { LoraAdapter } from '../checkpoint/types.ts';
 import { throwIfCancelled } from '../protocol/errors.ts';
-import type { KeyValueCache } from './keyValueCache.ts';
+import { release, type KeyValueCache } from './keyValueCache.ts';
 import type { PrefixCache } from './prefixCache.ts';
 import { commonPrefixLength, type PromptUnits, type Units } from './promptUnits.ts';
 import { ropeRegime } from './rope.ts';
@@ -23,7 +23,7 @@ export interface PromptToPrefill {
 
 export interface PrefilledPrompt {
   index: number;
-  /** One row, room for `capacity` positions; owned by the receiver. */
+  /** One row, room for `capacity` positions; the receiver releases it. */
   cache: KeyValueCache;
   /** Logits of the prompt's last position (vocabSize). */
   logits: Float32Array;
@@ -62,9 +62,7 @@ export class Prefill {
       const shared = commonPrefixLength(group.map(({ units }) => units));
       const limit = Math.min(...group.map(({ units }) => units.length)) - 1;
       const known = this.prefixCache.find(key, group[0]!.units, Math.min(shared, limit));
-      const cache = known
-        ? this.session.gather([{ cache: known.cache, row: 0, length: known.length }], this.capacity)
-        : this.session.allocate(1, this.capacity);
+      const cache = known ? await this.copyOf(known) : await this.session.allocate(1, this.capacity);
       let stored = false;
       for await (const prefilled of this.branch(group, cache, known?.length ?? 0)) {
         // one prompt of a group is enough for the next question: it holds the passages that all share
@@ -75,8 +73,16 @@ export class Prefill {
     }
   }
 
+  private async copyOf({ cache, length }: { cache: KeyValueCache; length: number }): Promise<KeyValueCache> {
+    try {
+      return await this.session.gather([{ cache, row: 0, length }], this.capacity);
+    } finally {
+      release(cache);
+    }
+  }
+
   /**
-   * Prefills a group of prompts of which `cache` holds the same first positions.
+   * Prefills a group of prompts of which `cache` holds the same first positions. Takes over the cache.
    * @param shared how many of those positions the group's first prompt did not pay for
    */
   private async *branch(
@@ -84,25 +90,33 @@ export class Prefill {
     cache: KeyValueCache,
     shared: number,
   ): AsyncGenerator<PrefilledPrompt> {
-    const first = group[0]!;
-    if (group.length === 1) {
-      const logits = await this.append(first, cache, first.units.length);
-      yield { index: first.index, cache, logits, sharedTokens: shared };
-      return;
-    }
-    // every prompt keeps at least one position of its own, whose logits it needs
-    const shortest = Math.min(...group.map(({ units }) => units.length));
-    const common = Math.min(commonPrefixLength(group.map(({ units }) => units)), shortest - 1);
-    if (common - cache.lengths[0]! >= minimumShared) await this.append(first, cache, common);
-    const position = cache.lengths[0]!;
-    const members = Map.groupBy(group, (prompt) =>
-      prompt.units.length === common + 1 ? prompt : prompt.units[common],
-    );
-    let number = 0;
-    for (const branch of members.values()) {
-      const isLast = ++number === members.size;
-      const fork = isLast ? cache : this.session.gather([{ cache, row: 0, length: position }], this.capacity);
-      yield* this.branch(branch, fork, number === 1 ? shared : position);
+    let owned = true;
+    try {
+      const first = group[0]!;
+      if (group.length === 1) {
+        const logits = await this.append(first, cache, first.units.length);
+        owned = false;
+        yield { index: first.index, cache, logits, sharedTokens: shared };
+        return;
+      }
+      // every prompt keeps at least one position of its own, whose logits it needs
+      const shortest = Math.min(...group.map(({ units }) => units.length));
+      const common = Math.min(commonPrefixLength(group.map(({ units }) => units)), shortest - 1);
+      if (common - cache.lengths[0]! >= minimumShared) await this.append(first, cache, common);
+      const position = cache.lengths[0]!;
+      const members = Map.groupBy(group, (prompt) =>
+        prompt.units.length === common + 1 ? prompt : prompt.units[common],
+      );
+      let number = 0;
+      for (const branch of members.values()) {
+        const isLast = ++number === members.size;
+        const source = { cache, row: 0, length: position };
+        const fork = isLast ? cache : await this.session.gather([source], this.capacity);
+        if (isLast) owned = false;
+        yield* this.branch(branch, fork, number === 1 ? shared : position);
+      }
+    } finally {
+      if (owned) release(cache);
     }
   }
 

@@ -4,10 +4,13 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Checkpoint, LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
-import { loraTargets } from './architecture.ts';
+import { DeviceMemory, type ActivationType } from './deviceMemory.ts';
+import { CheckpointWeights } from './graphWeights.ts';
 import { emitInferenceGraph } from './inferenceGraph.ts';
-import { allocateCache, gatherRows, type KeyValueCache } from './keyValueCache.ts';
-import { ropeRegime, ropeTables, type RopeTables } from './rope.ts';
+import { HostCacheMemory, type CacheMemory, type CacheRow, type KeyValueCache } from './keyValueCache.ts';
+import { LoraInputs } from './loraInputs.ts';
+import { ropeRegime, ropeTables } from './rope.ts';
+import type { Device, Precision } from './types.ts';
 
 /** One pass through the model. */
 export interface ForwardInput {
@@ -25,132 +28,200 @@ export interface ForwardInput {
   ropeLength: number;
 }
 
+export interface SessionOptions {
+  device: Device;
+  precision: Precision;
+}
+
+/** Cosines and sines as inputs of the graph. */
+interface RotaryInputs {
+  positions: number;
+  cos: Tensor;
+  sin: Tensor;
+}
+
 export class DecoderSession {
   readonly config: ModelConfig;
-  private readonly session: InferenceSession;
-  private readonly tables = new Map<string, RopeTables>();
-  private loraFeeds: { key: string; feeds: Record<string, Tensor> } | undefined;
+  private readonly checkpoint: Checkpoint;
+  readonly options: Readonly<SessionOptions>;
+  private readonly activations: ActivationType;
+  private readonly memory: CacheMemory;
+  /** On the WebGPU device: the same as `memory`. */
+  private readonly deviceMemory: DeviceMemory | undefined;
+  private readonly loraInputs: LoraInputs;
+  private readonly tables = new Map<string, RotaryInputs>();
+  private session: InferenceSession;
+  /** Whether the loaded graph takes adapters. */
+  private hasLora = false;
 
-  private constructor(config: ModelConfig, session: InferenceSession) {
-    this.config = config;
+  private constructor(checkpoint: Checkpoint, options: SessionOptions, session: InferenceSession) {
+    this.checkpoint = checkpoint;
+    this.config = checkpoint.config;
+    this.options = options;
+    this.activations = activationType(options);
     this.session = session;
+    if (options.device === 'webgpu') this.deviceMemory = new DeviceMemory(this.config, this.activations);
+    this.memory = this.deviceMemory ?? new HostCacheMemory(this.config);
+    this.loraInputs = new LoraInputs(this.config, this.deviceMemory?.upload.bind(this.deviceMemory));
   }
 
   /**
-   * Loads a checkpoint's weights from its own files. Float32 weights stay file-backed pages (no pre-packing), half
-   * precision is widened once.
+   * Loads a checkpoint's weights from its own files. On the CPU float32 weights stay file-backed pages (no
+   * pre-packing); weights of another type than the activations are converted once.
    * @throws UserError if the runtime refuses the graph or the memory does not suffice
    */
-  static async open(checkpoint: Checkpoint): Promise<DecoderSession> {
-    const { bytes, externalFolder } = emitInferenceGraph(checkpoint).encode();
-    try {
-      const session = await InferenceSession.create(bytes, {
-        executionProviders: ['cpu'],
-        logSeverityLevel: 3,
-        extra: {
-          session: { model_external_initializers_file_folder_path: externalFolder, disable_prepacking: '1' },
-        },
-      });
-      return new DecoderSession(checkpoint.config, session);
-    } catch (error) {
-      throw new UserError(`The model in ${checkpoint.folder} could not be loaded: ${messageOf(error)}`, {
-        cause: error,
-      });
-    }
+  static async open(
+    checkpoint: Checkpoint,
+    options: SessionOptions = { device: 'cpu', precision: 'f32' },
+  ): Promise<DecoderSession> {
+    return new DecoderSession(checkpoint, options, await createSession(checkpoint, options, false));
   }
 
-  /** An empty cache with this many rows and positions. */
-  allocate(rows: number, capacity: number): KeyValueCache {
-    return allocateCache(this.config, rows, capacity);
+  /** Bytes of one element of keys and values. */
+  get cacheElementBytes(): number {
+    return this.memory.elementBytes;
   }
 
-  /** A new cache made of rows of others (their first `length` positions, all of them by default). */
-  gather(
-    sources: readonly { cache: KeyValueCache; row: number; length?: number }[],
-    capacity: number,
-  ): KeyValueCache {
-    return gatherRows(this.config, sources, capacity);
+  /** An empty cache with this many rows and positions; the caller releases it. */
+  allocate(rows: number, capacity: number): Promise<KeyValueCache> {
+    return this.memory.allocate(rows, capacity);
+  }
+
+  /** A new cache made of rows of others; the caller releases it. */
+  gather(sources: readonly CacheRow[], capacity: number): Promise<KeyValueCache> {
+    return this.memory.gather(sources, capacity);
   }
 
   /** Runs the model. @returns logits (rows * logitsIndices.length, vocabSize) */
   async forward(input: ForwardInput): Promise<Float32Array> {
-    const { inputsEmbeds, sequence, cache, logitsIndices } = input;
-    const { hiddenSize, numLayers } = this.config;
+    const { inputsEmbeds, sequence, cache, adapters, logitsIndices } = input;
+    await this.prepareFor(adapters);
     const totals = cache.lengths.map((length) => length + sequence);
-    const longest = Math.max(...totals);
-    const tables = this.ropeTables(cache.capacity, input.ropeLength);
-    const tableDims = [tables.positions, tables.halfDim];
+    const { cos, sin } = await this.rotaryInputs(cache.capacity, input.ropeLength);
     const feeds: Record<string, Tensor> = {
-      inputs_embeds: new Tensor('float32', inputsEmbeds, [cache.rows, sequence, hiddenSize]),
-      logits_indices: new Tensor('int64', BigInt64Array.from(logitsIndices.map(BigInt)), [
-        logitsIndices.length,
-      ]),
+      inputs_embeds: new Tensor('float32', inputsEmbeds, [cache.rows, sequence, this.config.hiddenSize]),
+      batch_shape: int64(cache.rows, sequence, -1),
+      logits_indices: int64(...logitsIndices),
       seqlens_k: new Tensor(
         'int32',
         Int32Array.from(totals, (total) => total - 1),
         [cache.rows],
       ),
-      total_sequence_length: new Tensor('int32', Int32Array.of(longest), []),
-      cos_cache: new Tensor('float32', tables.cos, tableDims),
-      sin_cache: new Tensor('float32', tables.sin, tableDims),
-      ...this.loraInputs(input.adapters),
+      total_sequence_length: new Tensor('int32', Int32Array.of(Math.max(...totals)), []),
+      cos_cache: cos,
+      sin_cache: sin,
+      ...(this.hasLora ? await this.loraInputs.of(adapters) : {}),
     };
     const fetches: Record<string, Tensor | null> = { logits: null };
-    for (let layer = 0; layer < numLayers; layer++) {
-      const [key, value] = [cache.tensors[2 * layer]!, cache.tensors[2 * layer + 1]!];
-      // the same buffers as past and present: the operator then writes in place
-      feeds[`past_key.${layer}`] = fetches[`present_key.${layer}`] = key;
-      feeds[`past_value.${layer}`] = fetches[`present_value.${layer}`] = value;
-    }
+    cache.tensors.forEach((tensor, index) => {
+      feeds[pastName(index)] = tensor;
+      // on the CPU the same buffers as past and present: the operator then writes in place
+      fetches[presentName(index)] = this.deviceMemory ? null : tensor;
+    });
     const results = await this.session.run(feeds, fetches);
-    if (results['present_key.0']?.data !== cache.tensors[0]!.data)
+    if (this.deviceMemory) {
+      cache.tensors.forEach((tensor, index) => {
+        tensor.dispose();
+        cache.tensors[index] = results[presentName(index)] as Tensor;
+      });
+    }
     cache.lengths.splice(0, cache.rows, ...totals);
     return results['logits']!.data as Float32Array;
   }
 
+  /** Frees weights and helpers; caches must have been released before. */
   async dispose(): Promise<void> {
+    this.loraInputs.dispose();
+    this.disposeTables();
+    await this.memory.dispose();
     await this.session.release();
   }
 
+  /**
+   * Makes the session take adapters if one is given. Until the first adapter comes the graph has no LoRA inputs, which
+   * is faster; then it is loaded once more, with them.
+   */
+  async prepareFor(adapters: readonly (LoraAdapter | undefined)[]): Promise<void> {
+    if (this.hasLora || adapters.every((adapter) => adapter === undefined)) return;
+    await this.session.release();
+    this.session = await createSession(this.checkpoint, this.options, true);
+    this.hasLora = true;
+  }
+
   /** Tables with at least `positions` rows; kept, and grown by doubling. */
-  private ropeTables(positions: number, sequenceLength: number): RopeTables {
+  private async rotaryInputs(positions: number, sequenceLength: number): Promise<RotaryInputs> {
     const regime = ropeRegime(this.config, sequenceLength);
     const known = this.tables.get(regime);
     if (known && known.positions >= positions) return known;
     // a table of a length-dependent regime is used for one length only: keep just the last of them
-    if (!known && this.tables.size > 2) this.tables.clear();
+    if (known || this.tables.size > 2) this.disposeTables();
     const size = Math.max(positions, 2 * (known?.positions ?? 128));
     const tables = ropeTables(this.config, size, sequenceLength);
-    this.tables.set(regime, tables);
-    return tables;
+    const input = async (data: Float32Array): Promise<Tensor> => {
+      const tensor = new Tensor('float32', data, [tables.positions, tables.halfDim]);
+      return this.deviceMemory ? await this.deviceMemory.upload(tensor) : tensor;
+    };
+    const inputs = { positions: tables.positions, cos: await input(tables.cos), sin: await input(tables.sin) };
+    this.tables.set(regime, inputs);
+    return inputs;
   }
 
-  /** The LoRA factors of every row, padded with zeros to the largest rank; kept while the adapters stay the same. */
-  private loraInputs(adapters: readonly (LoraAdapter | undefined)[]): Record<string, Tensor> {
-    const key = adapters.map((adapter) => adapter?.id ?? '').join('\n');
-    if (this.loraFeeds?.key !== key) {
-      const feeds: Record<string, Tensor> = {};
-      for (const { key: target, inFeatures, outFeatures } of loraTargets(this.config)) {
-        const pairs = adapters.map((adapter) => adapter?.pairs.get(target));
-        const rank = Math.max(0, ...pairs.map((pair) => pair?.rank ?? 0));
-        const a = new Float32Array(adapters.length * inFeatures * rank); // (rows, in, rank)
-        const b = new Float32Array(adapters.length * rank * outFeatures); // (rows, rank, out)
-        pairs.forEach((pair, row) => {
-          if (!pair) return;
-          for (let r = 0; r < pair.rank; r++) {
-            for (let i = 0; i < inFeatures; i++) {
-              a[(row * inFeatures + i) * rank + r] = pair.a[r * inFeatures + i]!;
-            }
-            for (let o = 0; o < outFeatures; o++) {
-              b[(row * rank + r) * outFeatures + o] = pair.b[o * pair.rank + r]! * pair.scaling;
-            }
-          }
-        });
-        feeds[`lora_a.${target}`] = new Tensor('float32', a, [adapters.length, inFeatures, rank]);
-        feeds[`lora_b.${target}`] = new Tensor('float32', b, [adapters.length, rank, outFeatures]);
-      }
-      this.loraFeeds = { key, feeds };
+  private disposeTables(): void {
+    for (const { cos, sin } of this.tables.values()) {
+      if (cos.location === 'gpu-buffer') cos.dispose();
+      if (sin.location === 'gpu-buffer') sin.dispose();
     }
-    return this.loraFeeds.feeds;
+    this.tables.clear();
   }
+}
+
+function activationType({ device, precision }: SessionOptions): ActivationType {
+  return device === 'webgpu' && precision !== 'f32' ? 'float16' : 'float32';
+}
+
+async function createSession(
+  checkpoint: Checkpoint,
+  options: SessionOptions,
+  lora: boolean,
+): Promise<InferenceSession> {
+  const activations = activationType(options);
+  const { config } = checkpoint;
+  const graph = emitInferenceGraph(
+    config,
+    (emitted) => new CheckpointWeights(emitted, checkpoint, activations),
+    { activations, lora },
+  );
+  const { bytes, externalFolder } = graph.encode();
+  const session: Record<string, string | undefined> = {
+    model_external_initializers_file_folder_path: externalFolder,
+  };
+  const sessionOptions: InferenceSession.SessionOptions = {
+    executionProviders: [options.device],
+    logSeverityLevel: 3,
+    extra: { session },
+  };
+  if (options.device === 'webgpu') {
+    session['disable_cpu_ep_fallback'] = '1';
+    const caches = Array.from({ length: 2 * config.numLayers }, (_, index) => presentName(index));
+    sessionOptions.preferredOutputLocation = Object.fromEntries(caches.map((name) => [name, 'gpu-buffer']));
+  } else session['disable_prepacking'] = '1';
+  try {
+    return await InferenceSession.create(bytes, sessionOptions);
+  } catch (error) {
+    throw new UserError(`The model in ${checkpoint.folder} could not be loaded: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function pastName(index: number): string {
+  return `${index % 2 === 0 ? 'past_key' : 'past_value'}.${Math.floor(index / 2)}`;
+}
+
+function presentName(index: number): string {
+  return `${index % 2 === 0 ? 'present_key' : 'present_value'}.${Math.floor(index / 2)}`;
+}
+
+function int64(...values: number[]): Tensor {
+  return new Tensor('int64', BigInt64Array.from(values.map(BigInt)), [values.length]);
 }

@@ -60,7 +60,7 @@ async function allLogits(decoder: Decoder, prompt: Prompt): Promise<Float32Array
   return decoder.session.forward({
     inputsEmbeds: await promptUnits.embeddings(units),
     sequence: units.length,
-    cache: decoder.session.allocate(1, units.length),
+    cache: await decoder.session.allocate(1, units.length),
     adapters: [prompt.adapter],
     logitsIndices: [...units.keys()],
     ropeLength: units.length,

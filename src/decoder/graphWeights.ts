@@ -1,0 +1,66 @@
+/**
+ * A model's weights as values of a graph: as the checkpoint stores them, in its own files.
+ */
+import type { Checkpoint, ModelConfig, TensorLocation } from '../checkpoint/types.ts';
+import type { ExternalData, Graph, Value } from '../onnx/graph.ts';
+import { dataTypes, type DataType } from '../onnx/proto.ts';
+import type { ActivationType } from './deviceMemory.ts';
+
+/** The weights of one graph. */
+export interface GraphWeights {
+  /** A norm's weight, in the type of the activations. */
+  vector(name: string): Value;
+  /** x Wᵀ + b with the linear layer of this name: x is (tokens, in). */
+  linear(x: Value, name: string, bias: boolean): Value;
+}
+
+/** The language-model head's name as a linear layer: the embeddings themselves where it is tied to them. */
+export function headName(config: ModelConfig): string {
+  return config.tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head';
+}
+
+/** Weights as they lie in the checkpoint, converted once at load where their type is not that of the activations. */
+export class CheckpointWeights implements GraphWeights {
+  private readonly graph: Graph;
+  private readonly checkpoint: Checkpoint;
+  private readonly type: ActivationType;
+  private readonly values = new Map<string, Value>();
+
+  constructor(graph: Graph, checkpoint: Checkpoint, type: ActivationType) {
+    this.graph = graph;
+    this.checkpoint = checkpoint;
+    this.type = type;
+  }
+
+  vector(name: string): Value {
+    let value = this.values.get(name);
+    if (!value) {
+      const location = this.checkpoint.tensors.get(name);
+      if (!location) throw new Error(`The checkpoint has no tensor ${name}.`);
+      value = externalWeight(this.graph, location, this.type);
+      this.values.set(name, value);
+    }
+    return value;
+  }
+
+  linear(x: Value, name: string, bias: boolean): Value {
+    const inputs = [x, this.vector(`${name}.weight`), ...(bias ? [this.vector(`${name}.bias`)] : [])];
+    return this.graph.node('Gemm', inputs, { transB: 1 });
+  }
+}
+
+/** A stored tensor as a value of this type: it is converted once, when the session folds constants. */
+export function externalWeight(
+  graph: Graph,
+  location: TensorLocation,
+  type: ActivationType = 'float32',
+): Value {
+  const stored = graph.external(location.name, location as ExternalData);
+  return castTo(graph, stored, type, `${location.name}/${type}`);
+}
+
+/** The value in another type; itself if it has it. */
+export function castTo(graph: Graph, value: Value, type: DataType, name?: string): Value {
+  if (value.type === type) return value;
+  return graph.node('Cast', [value], { to: dataTypes[type] }, { type, ...(name ? { name } : {}) });
+}
