@@ -198,6 +198,13 @@ function readVocabulary(
   if (!Array.isArray(added) || !added.every((token) => isJsonObject(token))) {
     throw new UserError(`${path}: "added_tokens" is not a list of tokens.`);
   }
+  const kind = isJsonObject(model) ? model.type : undefined;
+  // The library would take an unknown kind for one that it knows; old files do not name theirs.
+  if (kind !== undefined && kind !== 'BPE' && kind !== 'WordPiece' && kind !== 'Unigram') {
+    throw new UserError(
+      `${path} is of the kind ${JSON.stringify(kind)}, which is not supported; expected BPE, WordPiece or Unigram.`,
+    );
+  }
   // BPE, WordPiece: {token: id}; Unigram: [[token, score], …] whose index is the id.
   const entries: [unknown, unknown][] = Array.isArray(vocabulary)
     ? vocabulary.map((entry: unknown, id) => [Array.isArray(entry) ? entry[0] : undefined, id])
