@@ -28,6 +28,11 @@ export function blobPath(cacheDir: string, repository: string, file: RemoteFile)
   return join(repositoryFolder(cacheDir, repository), 'blobs', file.hash.hex);
 }
 
+/** The lock of the process that writes an unfinished blob; huggingface_hub keeps its own locks there too. */
+export function downloadLock(cacheDir: string, repository: string, hash: string): string {
+  return join(cacheDir, '.locks', `${repository.replace('/', '--')}--${hash}.spring-lock`);
+}
+
 /** Where they lie before. */
 export function incompletePath(cacheDir: string, repository: string, file: RemoteFile): string {
   return `${blobPath(cacheDir, repository, file)}.incomplete`;
@@ -46,13 +51,13 @@ export async function* downloadBlob(
 ): AsyncGenerator<BlobEvent> {
   const blob = blobPath(connection.cacheDir, repository, file);
   const incomplete = `${blob}.incomplete`;
-  const lockName = `${repository.replace('/', '--')}--${file.hash.hex}.spring-lock`;
-  let unlock = await tryLock(join(connection.cacheDir, '.locks', lockName));
+  const lock = downloadLock(connection.cacheDir, repository, file.hash.hex);
+  let unlock = await tryLock(lock);
   while (unlock === undefined) {
     const reason = `another process is downloading ${file.path}`;
     yield { type: 'waiting', reason, seconds: lockPollMs / 1000 };
     await sleep(lockPollMs, connection.signal);
-    unlock = await tryLock(join(connection.cacheDir, '.locks', lockName));
+    unlock = await tryLock(lock);
   }
   try {
     // Meanwhile another process may have done it.

@@ -2,12 +2,13 @@ import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { UserError } from '../protocol/errors.ts';
 import { findSnapshot, isFile, isFolder } from './cache.ts';
-import { catalogueEntries, findEntry, isRepositoryName, loadCatalogue } from './catalogue.ts';
+import { catalogueEntries, findEntry, isRepositoryName } from './catalogue.ts';
+import { environmentCatalogue } from './environmentCatalogue.ts';
 import { environmentCacheDir, expandHome } from './environment.ts';
 import type { Catalogue, CatalogueEntry } from './types.ts';
 
 export interface ResolveOptions {
-  /** Default: the shipped one. */
+  /** Default: the shipped one with the entries of `SPRING_MODELS`. */
   catalogue?: Catalogue;
   /** Default: the environment's Hub cache. */
   cacheDir?: string;
@@ -22,7 +23,7 @@ export interface ResolveOptions {
  * @throws UserError that says how to get the model, if it is not on this machine
  */
 export async function resolveModel(nameOrFolder: string, options: ResolveOptions = {}): Promise<string> {
-  const catalogue = options.catalogue ?? loadCatalogue();
+  const catalogue = options.catalogue ?? environmentCatalogue();
   const entry = findEntry(catalogue, nameOrFolder);
   if (entry?.kind === 'token-file') {
     throw new UserError(
@@ -72,7 +73,7 @@ export async function resolveModel(nameOrFolder: string, options: ResolveOptions
 export async function resolveTokenFile(nameOrFile: string, options: ResolveOptions = {}): Promise<string> {
   const path = resolve(expandHome(nameOrFile));
   if (await isFile(path)) return path;
-  const entry = findEntry(options.catalogue ?? loadCatalogue(), nameOrFile);
+  const entry = findEntry(options.catalogue ?? environmentCatalogue(), nameOrFile);
   if (entry?.kind !== 'token-file') {
     throw new UserError(
       `There is no file ${path}, and "${nameOrFile}" is no embedding file of the list ("spring models" shows it).`,

@@ -37,8 +37,8 @@ interface EntryBase extends EntrySource {
   downloadBytes?: number;
   /** One sentence for people. */
   note?: string;
-  /** Who listed it. */
-  source: 'catalogue' | 'user';
+  /** Who listed it; `cache`: nobody, but the Hub cache has it. */
+  source: 'catalogue' | 'user' | 'cache';
 }
 
 export interface ModelEntry extends EntryBase {
@@ -57,7 +57,7 @@ export interface TokenFileEntry extends EntryBase {
   numTokens?: number;
   /** Catalogue id or repository of the model that it was trained for. */
   backbone: string;
-  /** Of the file's bytes, lower-case hexadecimal, where known. */
+  /** Of the rows as float32 little-endian, as `spring inspect` prints it, where known. */
   sha256?: string;
 }
 

@@ -1,9 +1,21 @@
 import type { Command } from 'commander';
 import { registerAsk } from './ask.ts';
+import { registerEval } from './eval.ts';
 import { registerGenerate } from './generate.ts';
 import { registerInspect } from './inspect.ts';
+import { registerModels } from './models.ts';
+import { registerDownload } from './download.ts';
+import { registerRemove } from './remove.ts';
 
 /** Adds one command to the program. */
 export type RegisterCommand = (program: Command) => void;
 
-export const commands: readonly RegisterCommand[] = [registerAsk, registerGenerate, registerInspect];
+export const commands: readonly RegisterCommand[] = [
+  registerAsk,
+  registerGenerate,
+  registerEval,
+  registerInspect,
+  registerModels,
+  registerDownload,
+  registerRemove,
+];

@@ -1,0 +1,148 @@
+import { lstat, readdir, readlink, rm, rmdir } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { UserError } from '../protocol/errors.ts';
+import { downloadLock, sizeOf } from './blob.ts';
+import { commitOf, commitsByAge, isFolder, repositoryFolder } from './cache.ts';
+import { tryLock } from './lock.ts';
+import { readRecords, writeRecords } from './placement.ts';
+
+/** What to remove: a NamedRequest is one. */
+export interface RemovalRequest {
+  repository: string;
+  /** One commit (branch, tag) alone; absent: all of them. */
+  revision?: string;
+  /** One file alone (a token file); absent: all. */
+  file?: string;
+  kind: string;
+}
+
+/** What a removal will do. Nothing has been done yet. */
+export interface RemovalPlan {
+  repository: string;
+  /** The repository's folder in the cache. */
+  root: string;
+  commits: string[];
+  /** Names in snapshots/ that go, absolute. */
+  pointers: string[];
+  /** Blobs that no other snapshot uses, absolute, unfinished ones among them. */
+  blobs: string[];
+  freedBytes: number;
+  /** Nothing else of the repository is left: its folder goes as a whole. */
+  everything: boolean;
+}
+
+/**
+ * What removing a model, one of its commits, or one file would free. Blobs that another snapshot uses stay. An entry
+ * is looked for by the names that other programs' downloads have too: this deletes from the shared Hub cache.
+ *
+ * @throws UserError if the cache has nothing of it
+ */
+export async function planRemoval(request: RemovalRequest, cacheDir: string): Promise<RemovalPlan> {
+  const { repository } = request;
+  const root = repositoryFolder(cacheDir, repository);
+  const all = await commitsByAge(root);
+  const named = request.revision === undefined ? undefined : await commitOf(root, request.revision);
+  const commits = request.revision === undefined ? all : all.filter((commit) => commit === named);
+  const file = request.kind === 'token-file' ? request.file : undefined;
+
+  const pointers: string[] = [];
+  const kept: string[] = [];
+  for (const commit of all) {
+    const folder = join(root, 'snapshots', commit);
+    for (const path of await filesBelow(folder)) {
+      const goes =
+        commits.includes(commit) && (file === undefined || path === join(folder, ...file.split('/')));
+      (goes ? pointers : kept).push(path);
+    }
+  }
+  const everything = kept.length === 0 && (file === undefined || pointers.length > 0);
+  const stillUsed = new Set(await Promise.all(kept.map(targetOf)));
+  const targets = new Set(await Promise.all(pointers.map(targetOf)));
+  const blobFolder = join(root, 'blobs');
+  const blobs = everything
+    ? await filesBelow(blobFolder)
+    : [...targets].filter((path) => dirname(path) === blobFolder && !stillUsed.has(path));
+  if (pointers.length === 0 && blobs.length === 0) {
+    const what = file === undefined ? repository : `${file} of ${repository}`;
+    const which = request.revision === undefined ? '' : ` at ${request.revision}`;
+    throw new UserError(`${what}${which} is not on this machine (looked in ${cacheDir}): nothing to remove.`);
+  }
+  // Hard links and copies (Windows) count by themselves where no blob goes with them.
+  const loose = [...targets].filter((path) => dirname(path) !== blobFolder);
+  const sizes = await Promise.all([...blobs, ...loose].map(sizeOf));
+  const freedBytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+  return { repository, root, commits, pointers, blobs, freedBytes, everything };
+}
+
+/**
+ * Carries a removal out. Snapshots go first: if it is broken off, what is left is unused bytes, never half a model.
+ *
+ * @throws UserError if a file of it is being downloaded
+ */
+export async function remove(plan: RemovalPlan, cacheDir: string): Promise<void> {
+  const { root, pointers, blobs } = plan;
+  const unlocks: (() => Promise<void>)[] = [];
+  try {
+    for (const blob of blobs.filter((path) => path.endsWith('.incomplete'))) {
+      const unlock = await tryLock(downloadLock(cacheDir, plan.repository, basename(blob, '.incomplete')));
+      if (unlock === undefined) {
+        throw new UserError(`${plan.repository} is being downloaded by another process: stop that first.`);
+      }
+      unlocks.push(unlock);
+    }
+    for (const path of pointers) {
+      await rm(path, { force: true });
+      await removeEmptyFolders(dirname(path), join(root, 'snapshots'));
+    }
+    const gone = new Set<string>();
+    for (const commit of plan.commits) {
+      if (!(await isFolder(join(root, 'snapshots', commit)))) gone.add(commit);
+    }
+    await forget(root, gone, pointers);
+    for (const blob of blobs) await rm(blob, { force: true });
+    if (plan.everything) await rm(root, { recursive: true, force: true });
+  } finally {
+    for (const unlock of unlocks) await unlock();
+  }
+}
+
+/** Drops refs and records of commits that are gone, and the removed files from the other records. */
+async function forget(root: string, gone: ReadonlySet<string>, pointers: readonly string[]): Promise<void> {
+  for (const path of await filesBelow(join(root, 'refs'))) {
+    const revision = path.slice(join(root, 'refs').length + 1).replaceAll('\\', '/');
+    const commit = await commitOf(root, revision);
+    if (commit !== undefined && gone.has(commit)) await rm(path, { force: true });
+  }
+  const records = await readRecords(root);
+  if (records.length === 0) return;
+  const left = records
+    .filter(({ commit }) => !gone.has(commit))
+    .map((record) => ({
+      ...record,
+      files: record.files.filter(
+        ({ path }) => !pointers.includes(join(root, 'snapshots', record.commit, ...path.split('/'))),
+      ),
+    }));
+  await writeRecords(root, left);
+}
+
+async function targetOf(path: string): Promise<string> {
+  const target = await readlink(path).catch(() => undefined);
+  return target === undefined ? path : resolve(dirname(path), target);
+}
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+async function removeEmptyFolders(folder: string, end: string): Promise<void> {
+  for (let at = folder; at.startsWith(end) && at !== end; at = dirname(at)) {
+    if (!(await lstat(at).catch(() => undefined))) continue;
+    const removed = await rmdir(at).then(
+      () => true,
+      () => false,
+    );
+    if (!removed) return;
+  }
+}
