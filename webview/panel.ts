@@ -1,0 +1,107 @@
+/** The comparison panel: connects the host's messages, the state and the views. */
+import './panel.css';
+import type { HostToPanel } from '../src/protocol/panel.ts';
+import { Controller } from './controller.ts';
+import { element } from './dom.ts';
+import { Host } from './host.ts';
+import { fromStored, isRunning, receive, toStored, type PanelModel } from './state.ts';
+import { registerToolkit } from './toolkit.ts';
+import { announcerView } from './views/announcer.ts';
+import { answersView } from './views/answers.ts';
+import { passagesView } from './views/passages.ts';
+import { TokenPopover } from './views/popover.ts';
+import { questionView } from './views/question.ts';
+import { setupView } from './views/setup.ts';
+import { noticesView, statusView } from './views/status.ts';
+
+const vscode = acquireVsCodeApi();
+const storePauseMs = 1000;
+
+registerToolkit();
+let model: PanelModel = fromStored(vscode.getState());
+const host = new Host((message) => vscode.postMessage(message));
+const controller = new Controller(host, () => model, change);
+const popover = new TokenPopover();
+const question = questionView(controller);
+const setup = setupView(controller);
+const passages = passagesView(controller);
+const views = [
+  noticesView(controller),
+  question,
+  statusView(controller),
+  setup,
+  passages,
+  answersView(controller, popover),
+  announcerView(),
+];
+
+let drawing = false;
+let storing: ReturnType<typeof setTimeout> | undefined;
+
+function change(next: (model: PanelModel) => PanelModel): void {
+  const changed = next(model);
+  if (changed === model) return;
+  model = changed;
+  scheduleDrawing();
+  storing ??= setTimeout(store, storePauseMs);
+}
+
+/** However many messages come, the page is drawn once per frame. */
+function scheduleDrawing(): void {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    draw();
+  });
+}
+
+function draw(): void {
+  main.classList.toggle('waiting', model.panel === null);
+  for (const view of views) view.update(model);
+}
+
+function store(): void {
+  clearTimeout(storing);
+  storing = undefined;
+  const stored = toStored(model);
+  if (stored) vscode.setState(stored);
+}
+
+const main = document.getElementById('panel') ?? document.body.appendChild(element('main', { id: 'panel' }));
+main.append(...views.map((view) => view.root), popover.root);
+
+window.addEventListener('message', ({ data }: MessageEvent<HostToPanel>) => {
+  if (host.receive(data)) return;
+  if (data.type === 'focus') focus(data.target);
+  else change((before) => receive(before, data));
+});
+
+function focus(target: Extract<HostToPanel, { type: 'focus' }>['target']): void {
+  // The state that came just before may not be drawn yet.
+  requestAnimationFrame(() => {
+    if (target === 'question') question.focus();
+    else if (target === 'passages') passages.focus();
+    else setup.focusTokenFile();
+  });
+}
+
+document.addEventListener('keydown', (event) => {
+  const { key, ctrlKey, metaKey, shiftKey } = event;
+  if (event.defaultPrevented) return;
+  if (key === 'Enter' && (ctrlKey || metaKey)) {
+    event.preventDefault();
+    if (shiftKey) controller.rerun();
+    else controller.ask();
+  } else if (key === 'Escape') {
+    if (popover.hide()) return;
+    if (model.panel && isRunning(model.panel)) controller.cancel();
+  }
+});
+window.addEventListener('pagehide', () => {
+  controller.flushEdits();
+  store();
+});
+
+draw();
+controller.tell('ready', {});

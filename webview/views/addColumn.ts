@@ -1,0 +1,88 @@
+import type { ColumnChoice, PanelState } from '../../src/protocol/panel.ts';
+import type { Controller } from '../controller.ts';
+import { choiceKey, columnKinds, type ColumnKind } from '../columnKinds.ts';
+import { element, onChange, setAttribute } from '../dom.ts';
+import { rowsOfSelected } from '../selection.ts';
+import { button } from '../toolkit.ts';
+import type { View } from './view.ts';
+
+/** The last cell of the columns: adds another. */
+export function addColumnView(controller: Controller): View {
+  let panel: PanelState | null = null;
+  const number = element('input', {
+    type: 'number',
+    class: 'number',
+    id: 'column-k',
+    min: 0,
+    step: 1,
+    value: '10',
+    'aria-label': 'k of the column',
+    oninput: () => refresh(),
+  });
+  const add = (kind: ColumnKind) => {
+    if (panel === null || (kind.asksForTokens && !number.checkValidity())) return;
+    const choice = kind.choice(number.valueAsNumber);
+    if (panel.inputs.columns.some((other) => choiceKey(other) === choiceKey(choice))) return;
+    controller.edit({ columns: [...panel.inputs.columns, choice] });
+    close();
+  };
+  const kinds = columnKinds.map((kind) => ({
+    kind,
+    button: button(kind.title, () => add(kind), { title: kind.description, class: 'kind' }),
+  }));
+  const opener = button('+ Add', () => (menu.hidden ? open() : close()), {
+    'aria-label': 'Add a column',
+    title: 'Add a column',
+    appearance: 'icon',
+    class: 'text-button add-column-opener',
+    'aria-expanded': 'false',
+  });
+  const menu = element(
+    'div',
+    {
+      class: 'add-column-menu',
+      hidden: true,
+      role: 'group',
+      'aria-label': 'Add a column',
+      onkeydown: (event) => {
+        if ((event as KeyboardEvent).key !== 'Escape') return;
+        event.stopPropagation();
+        close();
+      },
+    },
+    ...kinds.map(({ kind, button: kindButton }) =>
+      kind.asksForTokens ? element('div', { class: 'field-row' }, kindButton, number) : kindButton,
+    ),
+  );
+  const open = () => {
+    menu.hidden = false;
+    setAttribute(opener, 'aria-expanded', 'true');
+    refresh();
+    kinds.find((entry) => !entry.button.hasAttribute('disabled'))?.button.focus();
+  };
+  const close = () => {
+    if (menu.contains(document.activeElement)) opener.focus();
+    menu.hidden = true;
+    setAttribute(opener, 'aria-expanded', 'false');
+  };
+  const refresh = () => {
+    if (panel === null) return;
+    const rows = rowsOfSelected(panel);
+    setAttribute(number, 'max', rows);
+    const present = new Set(panel.inputs.columns.map(choiceKey));
+    for (const { kind, button: kindButton } of kinds) {
+      const taken = present.has(choiceKey(kind.choice(number.valueAsNumber)));
+      const invalid = kind.asksForTokens && !number.checkValidity();
+      setAttribute(kindButton, 'disabled', taken || invalid || (kind.usesTokens && rows === 0));
+    }
+  };
+  const update = onChange<[ColumnChoice[], number]>(() => refresh());
+  return {
+    root: element('div', { class: 'add-column' }, opener, menu),
+    update(model) {
+      panel = model.panel;
+      if (panel === null) return;
+      update(panel.inputs.columns, rowsOfSelected(panel));
+    },
+  };
+}

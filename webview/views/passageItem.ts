@@ -1,0 +1,112 @@
+import type { PanelPassage } from '../../src/protocol/panel.ts';
+import type { Controller } from '../controller.ts';
+import { element, onChange, setAttribute, setText, setVisible, type ItemView } from '../dom.ts';
+import type { ViewState } from '../state.ts';
+import { placeOf } from '../text/format.ts';
+import { button, checkbox } from '../toolkit.ts';
+
+export interface PassageItem {
+  item: PanelPassage;
+  total: number;
+  unfolded: boolean;
+  highlight: ViewState['highlight'];
+}
+
+/** One passage: a line that says where it is from and how it was found, and its text below. */
+export function passageItem(id: string, controller: Controller): ItemView<PassageItem> {
+  const textId = `passage-text-${id}`;
+  let place = 0;
+  const number = element('span', { class: 'passage-number' });
+  const file = element('span', { class: 'passage-place', dir: 'auto' });
+  const headings = element('span', { class: 'passage-headings', dir: 'auto' });
+  const ranks = element('span', { class: 'passage-ranks' });
+  const tick = checkbox([number, file], (ticked) => controller.tickOne(id, ticked), {
+    class: 'passage-tick',
+  });
+  const icon = (label: string, text: string, onClick: () => void, extra: string) =>
+    button(text, onClick, {
+      appearance: 'icon',
+      class: `text-button ${extra}`,
+      'aria-label': label,
+      title: label,
+    });
+  const unfold = icon('Show the whole passage', 'More', () => controller.toggleUnfolded(id), '');
+  setAttribute(unfold, 'aria-controls', textId);
+  const open = icon(
+    'Open the document at these lines',
+    'Open',
+    () => controller.tell('openPassage', { id }),
+    '',
+  );
+  const up = icon('Move up', '↑', () => controller.tell('movePassage', { id, to: place - 1 }), 'on-hover');
+  const down = icon(
+    'Move down',
+    '↓',
+    () => controller.tell('movePassage', { id, to: place + 1 }),
+    'on-hover',
+  );
+  const remove = icon('Remove', '✕', () => controller.tell('removePassage', { id }), 'on-hover');
+  const text = element('blockquote', { class: 'passage-text', id: textId, dir: 'auto', tabindex: -1 });
+  const root = element(
+    'li',
+    { class: 'passage' },
+    element(
+      'div',
+      { class: 'passage-line' },
+      tick.root,
+      headings,
+      ranks,
+      element('span', { class: 'passage-tools' }, up, down, remove, unfold, open),
+    ),
+    text,
+  );
+  let lastJump = 0;
+  const updateText = onChange((content: string, highlight: ViewState['highlight']) => {
+    if (highlight === null) {
+      text.replaceChildren(content);
+      return;
+    }
+    const { start, end } = highlight.span;
+    const mark = element('mark', { class: 'passage-mark' }, content.slice(start, end));
+    text.replaceChildren(content.slice(0, start), mark, content.slice(end));
+    if (highlight.serial === lastJump) return;
+    lastJump = highlight.serial;
+    // After this frame's drawing, when the passage has unfolded.
+    requestAnimationFrame(() => {
+      text.focus({ preventScroll: true });
+      mark.scrollIntoView({ block: 'center' });
+    });
+  });
+  return {
+    root,
+    update({ item, total, unfolded, highlight }, index) {
+      place = index;
+      const where = placeOf(item);
+      setText(number, String(index + 1));
+      setText(file, where);
+      setText(headings, item.titlePath.join(' › '));
+      setText(ranks, describeRanks(item));
+      setAttribute(root, 'aria-label', `Passage ${index + 1}, ${where}`);
+      tick.update(item.ticked);
+      root.classList.toggle('unticked', !item.ticked);
+      root.classList.toggle('unfolded', unfolded);
+      setText(unfold, unfolded ? 'Less' : 'More');
+      setAttribute(unfold, 'aria-expanded', unfolded ? 'true' : 'false');
+      setVisible(open, item.passage.path !== undefined);
+      setAttribute(up, 'disabled', index === 0);
+      setAttribute(down, 'disabled', index === total - 1);
+      updateText(item.passage.text, highlight);
+    },
+  };
+}
+
+function describeRanks({ passage, rank, bm25Rank, vectorRank }: PanelPassage): string {
+  return [
+    passage.score === undefined ? '' : passage.score.toFixed(2),
+    rank === null ? '' : `rank ${rank}`,
+    bm25Rank === null ? '' : `BM25 #${bm25Rank}`,
+    vectorRank === null ? '' : `vec #${vectorRank}`,
+  ]
+    .filter((part) => part !== '')
+    .join('  ');
+}
