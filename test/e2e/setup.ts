@@ -1,0 +1,20 @@
+/** Once before all end-to-end tests: a VS Code to run them in, and the VSIX installed into it. */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chromiumPath, extensionsFolder, installExtension, root } from './server.ts';
+
+export async function mochaGlobalSetup(): Promise<void> {
+  if (!existsSync(chromiumPath)) {
+    const message = `SKIPPED: no Chromium at ${chromiumPath} (apt-get install chromium).`;
+    if (process.env['CI']) throw new Error(message);
+    console.error(message);
+    process.exit(0);
+  }
+  execFileSync(process.execPath, ['test/e2e/install.mjs'], { cwd: root, stdio: 'inherit' });
+  if (process.env['E2E_KEEP_INSTALLED'] && existsSync(extensionsFolder)) return;
+  execFileSync(process.execPath, ['scripts/package.mjs'], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  await installExtension();
+}
