@@ -1,0 +1,261 @@
+/** `spring eval`: scores of several variants over a data set. */
+import { InvalidArgumentError } from 'commander';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
+import { Decoder } from '../../decoder/decoder.ts';
+import { conditionKey, expandConditions, type Condition } from '../../evaluation/conditions.ts';
+import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
+import { PredictionFile, type ExperimentSettings, type Prediction } from '../../evaluation/predictions.ts';
+import { readEvaluationData, type EvaluationData, type EvaluationItem } from '../../evaluation/questions.ts';
+import { htmlReport } from '../../evaluation/report/htmlReport.ts';
+import { retrieveForItems } from '../../evaluation/retrieval.ts';
+import { summarize, summaryTable, type ConditionSummary } from '../../evaluation/summary.ts';
+import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
+import { CancelledError, UserError } from '../../protocol/errors.ts';
+import { defaultTemplates, parseTemplates } from '../../spring/prompts.ts';
+import { buildVariant } from '../../spring/variants.ts';
+import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
+import type { RegisterCommand } from './index.ts';
+
+interface EvalOptions extends ModelOptions {
+  data: string;
+  workspace?: string;
+  tokens?: string;
+  variants?: string;
+  k?: number[];
+  passages?: number[];
+  limit?: number;
+  maxNewTokens: number;
+  templates?: string;
+  out?: string;
+  json?: boolean;
+}
+
+const retrievedByDefault = 3;
+
+export const registerEval: RegisterCommand = (program) => {
+  const command = program
+    .command('eval')
+    .description('exact match, F1, accuracy and length of the answers of several variants over a data set')
+    .requiredOption(
+      '--data <file>',
+      'questions as JSON lines: {question, target, ret_passages} or FlashRAG’s',
+    )
+    .option('--workspace <folder>', 'retrieve the passages from the documents of this folder')
+    .option('--tokens <file>', 'virtual tokens: a .pt or .safetensors file, or a name from `spring models`')
+    .option(
+      '--variants <list>',
+      'no-rag, baseline, prompt, spring (every k) or spring:K, with commas between',
+    )
+    .option('--k <list>', 'values of k for spring, such as 1,10,50 (default: all tokens of the file)', counts)
+    .option(
+      '--passages <list>',
+      'passages per question at most, such as 0,1,3,5 (default: all given)',
+      counts,
+    )
+    .option('--limit <n>', 'only the first questions', count)
+    .option('--max-new-tokens <n>', 'length of an answer at most', count, 50)
+    .option('--templates <file>', 'a JSON file of prompt templates')
+    .option('--out <folder>', 'write predictions (JSON lines), summary and report; continues what is there')
+    .option('--json', 'print one JSON document; scores are shares of 1');
+  addModelOptions(command).action((options: EvalOptions) => evaluate(options));
+};
+
+async function evaluate(options: EvalOptions): Promise<void> {
+  const signal = interruptSignal();
+  const data = await readEvaluationData(options.data);
+  const conditions = await chooseConditions(options, data);
+  const items = await chooseItems(options, data, conditions, signal);
+  const folder = await resolveModel(options.model);
+  const { device, precision } = options;
+  const decoder = await Decoder.open(folder, { device, precision, signal });
+  try {
+    const tokens = await readTokens(options, conditions, decoder);
+    const experiment = await setUp(options, items, conditions, tokens, decoder);
+    const settings = describe(options, data, tokens, decoder);
+    const predictions = await run(decoder, experiment, settings, options, signal);
+    const summaries = summarize(conditions, predictions);
+    const { file, sha256 } = data;
+    const result = {
+      model: options.model,
+      device: decoder.device,
+      precision: decoder.precision,
+      tokens: tokens ? { path: tokens.path, sha256: tokens.sha256, count: tokens.count } : null,
+      data: { path: file, sha256 },
+      items: items.length,
+      variants: summaries,
+    };
+    if (options.out !== undefined) await writeResults(options.out, result, settings, conditions, predictions);
+    process.stdout.write(
+      options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summaryTable(summaries)}\n`,
+    );
+  } finally {
+    await decoder.dispose();
+  }
+}
+
+/** Every prediction of the experiment: those that the folder has already, and new ones, which it gets at once. */
+async function run(
+  decoder: Decoder,
+  experiment: Experiment,
+  settings: ExperimentSettings,
+  { out }: EvalOptions,
+  signal: AbortSignal,
+): Promise<Prediction[]> {
+  await using file = out === undefined ? undefined : await PredictionFile.open(out, settings);
+  const wantedItems = new Set(experiment.items.map(({ id }) => id));
+  const wantedConditions = new Set(experiment.conditions.map(conditionKey));
+  const predictions = (file?.earlier ?? []).filter(
+    (prediction) => wantedItems.has(prediction.item) && wantedConditions.has(conditionKey(prediction)),
+  );
+  const total = experiment.items.length * experiment.conditions.length;
+  if (predictions.length > 0)
+    process.stderr.write(`${predictions.length} of ${total} answers are there already.\n`);
+  try {
+    for await (const batch of runExperiment(decoder, { ...experiment, done: predictions }, signal)) {
+      await file?.append(batch);
+      predictions.push(...batch);
+      showProgress(predictions.length, total);
+    }
+  } catch (error) {
+    if (!(error instanceof CancelledError) || out === undefined) throw error;
+    throw new UserError(
+      `Cancelled after ${predictions.length} of ${total} answers; the same command goes on.`,
+    );
+  }
+  return predictions;
+}
+
+async function chooseConditions(options: EvalOptions, data: EvaluationData): Promise<Condition[]> {
+  const tokens = tokenFileOf(options);
+  const fileTokens = async (): Promise<number[]> =>
+    tokens === undefined ? [] : [(await readVirtualTokens(await resolveTokenFile(tokens))).count];
+  const names =
+    options.variants ?? (tokens === undefined ? 'no-rag,baseline,prompt' : 'no-rag,baseline,prompt,spring');
+  const ks = options.k ?? (await fileTokens());
+  if (ks.length === 0 && /(^|,)\s*spring\s*(,|$)/.test(names)) {
+    throw new UserError('The variant spring needs virtual tokens: give their file with --tokens.');
+  }
+  const given = Math.max(...data.items.map(({ passages }) => passages.length));
+  return expandConditions(
+    names,
+    ks,
+    options.passages ?? [options.workspace === undefined ? given : retrievedByDefault],
+  );
+}
+
+async function chooseItems(
+  options: EvalOptions,
+  data: EvaluationData,
+  conditions: readonly Condition[],
+  signal: AbortSignal,
+): Promise<EvaluationItem[]> {
+  const items = data.items.slice(0, options.limit);
+  const most = Math.max(...conditions.map(({ passages }) => passages));
+  if (options.workspace !== undefined) return retrieveForItems(items, options.workspace, most, signal);
+  const wanted = options.passages === undefined || most > 0;
+  if (wanted && items.every(({ passages }) => passages.length === 0)) {
+    throw new UserError(
+      `${data.file} has no passages: give a folder of documents to retrieve them from with --workspace, or ask ` +
+        'without (--passages 0).',
+    );
+  }
+  return items;
+}
+
+async function readTokens(
+  options: EvalOptions,
+  conditions: readonly Condition[],
+  decoder: Decoder,
+): Promise<VirtualTokens | undefined> {
+  if (conditions.every(({ k }) => k === 0)) return undefined;
+  const tokens = tokenFileOf(options);
+  if (tokens === undefined) throw new UserError('Give the file of virtual tokens with --tokens.');
+  const { hiddenSize } = decoder.checkpoint.config;
+  return readVirtualTokens(await resolveTokenFile(tokens), { hiddenSize });
+}
+
+async function setUp(
+  options: EvalOptions,
+  items: readonly EvaluationItem[],
+  conditions: readonly Condition[],
+  virtualTokens: VirtualTokens | undefined,
+  { tokenizer }: Decoder,
+): Promise<Experiment> {
+  const templates = options.templates
+    ? parseTemplates(await readJsonFile(options.templates))
+    : defaultTemplates;
+  return {
+    items,
+    conditions,
+    settings: { maxNewTokens: options.maxNewTokens, overflow: 'truncate-left' },
+    buildPrompt: ({ question, passages }, condition) => {
+      const shown = passages.slice(0, condition.passages);
+      const variant = { question, passages: shown, tokenizer, virtualTokens, templates };
+      return buildVariant(condition.variant, variant).decoderPrompt;
+    },
+  };
+}
+
+/** What must not change between the parts of a resumed experiment. */
+function describe(
+  options: EvalOptions,
+  data: EvaluationData,
+  tokens: VirtualTokens | undefined,
+  decoder: Decoder,
+): ExperimentSettings {
+  return {
+    model: decoder.checkpoint.folder,
+    weightBytes: decoder.checkpoint.weightBytes,
+    device: decoder.device,
+    precision: decoder.precision,
+    data: data.file,
+    dataSha256: data.sha256,
+    tokens: tokens?.path ?? null,
+    tokensSha256: tokens?.sha256 ?? null,
+    workspace: options.workspace ?? null,
+    maxNewTokens: options.maxNewTokens,
+    templates: options.templates ?? null,
+  };
+}
+
+async function writeResults(
+  folder: string,
+  result: { model: string; variants: readonly ConditionSummary[] },
+  settings: ExperimentSettings,
+  conditions: readonly Condition[],
+  predictions: readonly Prediction[],
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'summary.json'), `${JSON.stringify(result, null, 2)}\n`);
+  const shown = Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [name, String(value ?? '-')]),
+  );
+  const report = htmlReport({
+    title: `Evaluation of ${result.model}`,
+    settings: shown,
+    conditions,
+    summaries: result.variants,
+    predictions,
+  });
+  await writeFile(join(folder, 'report.html'), report);
+}
+
+function tokenFileOf({ tokens, model }: EvalOptions): string | undefined {
+  return tokens ?? (model === 'demo' ? 'spring-demo' : undefined);
+}
+
+function showProgress(done: number, total: number): void {
+  if (process.stderr.isTTY)
+    process.stderr.write(`\r${done} of ${total} answers${done === total ? '\n' : ''}`);
+}
+
+/** `1,10,50` */
+function counts(text: string): number[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (!parts.every((part) => /^\d+$/.test(part))) {
+    throw new InvalidArgumentError('Expected whole numbers with commas between, such as 1,10,50.');
+  }
+  return [...new Set(parts.map(Number))];
+}

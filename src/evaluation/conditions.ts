@@ -1,0 +1,47 @@
+/** What an experiment compares: a variant of the prompt at a number of passages. */
+import type { VariantId } from '../protocol/comparison.ts';
+import { UserError } from '../protocol/errors.ts';
+import { parseVariants } from '../spring/variants.ts';
+
+export interface Condition {
+  variant: VariantId;
+  /** Virtual tokens in the prompt. */
+  k: number;
+  /** Passages in the prompt at most; an item may have fewer. */
+  passages: number;
+}
+
+/**
+ * All conditions of an experiment, in the order asked for: `spring` without a number stands for every k.
+ * A variant that shows no passages is asked once, whatever the numbers of passages.
+ * @param variants such as `no-rag,baseline,spring,spring:50`
+ * @param tokenCounts the values of k for `spring`
+ * @throws UserError for a name that is none, or nothing to compare
+ */
+export function expandConditions(
+  variants: string,
+  tokenCounts: readonly number[],
+  passageCounts: readonly number[],
+): Condition[] {
+  const names = variants
+    .split(',')
+    .map((name) => name.trim())
+    .flatMap((name) => (name === 'spring' ? tokenCounts.map((k) => `spring:${k}`) : [name]));
+  const ids = parseVariants(names.join(','));
+  if (ids.length === 0) throw new UserError('No variant is chosen: take at least one, such as baseline.');
+  if (passageCounts.length === 0) throw new UserError('No number of passages is given.');
+  return ids.flatMap((variant) => {
+    const k = virtualTokenCount(variant);
+    const counts = variant === 'no-rag' ? [0] : passageCounts;
+    return counts.map((passages) => ({ variant, k, passages }));
+  });
+}
+
+/** Identifies a condition among the predictions of an experiment. */
+export function conditionKey({ variant, passages }: Pick<Condition, 'variant' | 'passages'>): string {
+  return `${variant} ${passages}`;
+}
+
+function virtualTokenCount(variant: VariantId): number {
+  return Number(/^spring:(\d+)/.exec(variant)?.[1] ?? 0);
+}
