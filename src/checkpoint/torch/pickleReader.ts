@@ -70,11 +70,19 @@ export class PickleReader {
     return asNumber(value);
   }
 
+  /** Protocol 0's texts: Latin-1 with escapes for all other characters. */
+  escapedLine(): string {
+    return this.line('latin1').replace(
+      /\\u([0-9a-fA-F]{4})|\\U00(0[0-9a-fA-F]{5}|10[0-9a-fA-F]{4})/g,
+      (_, short, long) => String.fromCodePoint(parseInt(String(short ?? long), 16)),
+    );
+  }
+
   /** The rest of a line. */
-  line(): string {
+  line(encoding = 'utf-8'): string {
     const end = this.#bytes.subarray(this.position, this.position + maximumLine).indexOf(10);
     if (end === -1) throw new PickleError('it is not a torch file (no valid pickle).');
-    const line = this.text(end);
+    const line = new TextDecoder(encoding).decode(this.bytes(end));
     this.#advance(1);
     return line;
   }

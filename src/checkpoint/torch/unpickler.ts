@@ -74,7 +74,7 @@ const operations: ReadonlyMap<number, Operation> = new Map(
 
     // Texts (Python 2's byte strings among them: torch files hold names in them) and bytes
     S: (stack, reader) => stack.push(reader.line().slice(1, -1)), // STRING
-    V: (stack, reader) => stack.push(reader.line()), // UNICODE
+    V: (stack, reader) => stack.push(reader.escapedLine()), // UNICODE
     U: (stack, reader) => stack.push(reader.text(reader.uint8())), // SHORT_BINSTRING
     T: (stack, reader) => stack.push(reader.text(reader.uint32())), // BINSTRING
     X: (stack, reader) => stack.push(reader.text(reader.uint32())), // BINUNICODE

@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../../../../src/protocol/errors.ts';
+import { TorchFile } from '../../../../src/checkpoint/torch/torchFile.ts';
+import { writeTorchTensor } from '../../../../src/checkpoint/torch/writeTorchFile.ts';
+import {
+  bytes,
+  global,
+  integer,
+  legacyFile,
+  pickle,
+  sixValues,
+  storageBytes,
+  tensor,
+  text,
+  tuple,
+  writeZip,
+} from '../../../fixtures/checkpoint/pickles.ts';
+import type { TensorParts, ZipOptions } from '../../../fixtures/checkpoint/pickles.ts';
+import { removeFolder, temporaryFolder } from '../../../fixtures/checkpoint/tinyCheckpoint.ts';
+
+describe('torch files', () => {
+  let folder: string;
+  before(() => (folder = temporaryFolder()));
+  after(() => removeFolder(folder));
+
+  const zip = (dataPickle: Uint8Array, options?: ZipOptions): Promise<string> =>
+    writeZip(join(folder, 'file.pt'), dataPickle, options);
+  function legacy(content: Buffer): string {
+    const path = join(folder, 'legacy.pt');
+    writeFileSync(path, content);
+    return path;
+  }
+  /** Names, shapes and values of all tensors. */
+  async function read(path: string): Promise<[string, readonly number[], number[]][]> {
+    await using file = await TorchFile.open(path);
+    const result: [string, readonly number[], number[]][] = [];
+    for (const [name, found] of file.tensors) result.push([name, found.shape, [...(await file.read(found))]]);
+    return result;
+  }
+  async function refused(path: string, pattern: RegExp): Promise<void> {
+    await assert.rejects(read(path), (error: unknown) => {
+      assert.ok(error instanceof UserError, String(error));
+      assert.ok(error.message.startsWith(path));
+      assert.match(error.message, pattern);
+      return true;
+    });
+  }
+  const matrix = [...sixValues];
+
+  it('reads a tensor from either form', async () => {
+    assert.deepEqual(await read(await zip(pickle(tensor()))), [['', [2, 3], matrix]]);
+    assert.deepEqual(await read(legacy(legacyFile())), [['', [2, 3], matrix]]);
+  });
+
+  it('reads views: transposed, sliced, of single columns, repeated sizes of one', async () => {
+    const view = async (parts: TensorParts): Promise<number[]> => {
+      return (await read(await zip(pickle(tensor(parts)))))[0]![2];
+    };
+    assert.deepEqual(await view({ shape: [3, 2], strides: [1, 3] }), [0, 1.5, 0.5, 2, 1, 2.5]);
+    assert.deepEqual(await view({ shape: [1, 3], offset: 3 }), [1.5, 2, 2.5]);
+    assert.deepEqual(await view({ shape: [2, 1], strides: [3, 1], offset: 2 }), [1, 2.5]);
+    assert.deepEqual(await view({ shape: [2, 2], strides: [3, 2] }), [0, 1, 1.5, 2.5]);
+    assert.deepEqual(await view({ shape: [], strides: [], offset: 4 }), [2]);
+    assert.deepEqual(await view({ shape: [0, 3] }), []);
+    assert.deepEqual(await view({ shape: [2, 1, 3], strides: [3, 99, 1] }), matrix);
+  });
+
+  it('reads every float type, by storage type or by dtype', async () => {
+    const typed = (storage: string, data: Uint8Array, size: number): Promise<string> =>
+      zip(pickle(tensor({ storage: ['torch', storage], size, shape: [size], strides: [1] })), {
+        records: { 'data/0': data },
+      });
+    const double = new Uint8Array(Float64Array.of(0.5, -4).buffer);
+    assert.deepEqual((await read(await typed('DoubleStorage', double, 2)))[0]![2], [0.5, -4]);
+    const half = new Uint8Array(Uint16Array.of(0x3800, 0xc400).buffer);
+    assert.deepEqual((await read(await typed('HalfStorage', half, 2)))[0]![2], [0.5, -4]);
+    const brain = new Uint8Array(Uint16Array.of(0x3f00, 0xc080).buffer);
+    assert.deepEqual((await read(await typed('BFloat16Storage', brain, 2)))[0]![2], [0.5, -4]);
+    // _rebuild_tensor_v3 over an untyped storage, whose size counts bytes
+    const untyped = pickle(
+      global('torch._utils', '_rebuild_tensor_v3'),
+      tuple(
+        bytes(
+          tuple(
+            text('storage'),
+            global('torch.storage', 'UntypedStorage'),
+            text('0'),
+            text('cpu'),
+            integer(24),
+          ),
+          'Q',
+        ),
+        integer(0),
+        tuple(integer(2), integer(3)),
+        tuple(integer(3), integer(1)),
+        bytes(0x89),
+        bytes(global('collections', 'OrderedDict'), ')R'),
+        global('torch', 'float32'),
+      ),
+      'R',
+    );
+    assert.deepEqual(await read(await zip(untyped)), [['', [2, 3], matrix]]);
+    await refused(await typed('LongStorage', new Uint8Array(16), 2), /has the type int64; expected float32/);
+    await refused(await typed('QInt8Storage', new Uint8Array(2), 2), /asks for torch\.QInt8Storage/);
+  });
+
+  it('names tensors by where they lie, and reads parameters and shared values', async () => {
+    const nested = pickle(
+      '}',
+      '(',
+      text('state'),
+      bytes('}', text('a.b'), tensor(), 's'),
+      text('list'),
+      bytes('](', tensor({ shape: [6], strides: [1] }), 'K', 5, 'e'),
+      'u',
+    );
+    assert.deepEqual(
+      (await read(await zip(nested))).map(([name, shape]) => [name, shape]),
+      [
+        ['state.a.b', [2, 3]],
+        ['list.0', [6]],
+      ],
+    );
+    const parameter = pickle(
+      global('torch._utils', '_rebuild_parameter'),
+      tuple(tensor(), bytes(0x88), bytes(global('collections', 'OrderedDict'), ')R')),
+      'R',
+    );
+    assert.deepEqual(await read(await zip(parameter)), [['', [2, 3], matrix]]);
+    const subclass = pickle(
+      global('torch._tensor', '_rebuild_from_type_v2'),
+      tuple(
+        global('torch._utils', '_rebuild_parameter'),
+        global('torch.nn.parameter', 'Parameter'),
+        tuple(tensor(), bytes(0x88), bytes('}')),
+        bytes('}', text('note'), text('x'), 's'),
+      ),
+      'R',
+    );
+    assert.deepEqual(await read(await zip(subclass)), [['', [2, 3], matrix]]);
+  });
+
+  const badTensors: [string, TensorParts, RegExp][] = [
+    ['too many rows', { shape: [3, 3] }, /too small for it/],
+    ['an offset that leaves the storage', { offset: 1 }, /too small for it/],
+    ['a stride that leaves the storage', { strides: [4, 1] }, /too small for it/],
+    ['expansion by stride 0', { shape: [2 ** 31, 3], strides: [0, 1] }, /too small for it/],
+    ['a product beyond all numbers', { shape: [2n ** 52n, 2n ** 52n] }, /too small for it/],
+    ['a size beyond all numbers', { shape: [2n ** 62n, 3] }, /impossible tensor size/],
+    ['a negative size', { shape: [-2, 3] }, /impossible tensor size/],
+    ['a negative stride', { strides: [-3, 1] }, /impossible stride/],
+    ['a negative offset', { offset: -1 }, /impossible storage offset/],
+    ['more strides than sizes', { strides: [3, 1, 1] }, /2 sizes and 3 strides/],
+    [
+      'a hundred dimensions',
+      { shape: Array<number>(100).fill(1), strides: Array<number>(100).fill(1) },
+      /100 sizes/,
+    ],
+    ['a storage key that is a path', { key: '../0' }, /impossible storage key/],
+    ['a storage key with a null byte', { key: '0\0' }, /impossible storage key/],
+    ['a storage that is not there', { key: '7' }, /data of its storage 7 is missing/],
+    ['a storage that is shorter than it says', { size: 12, shape: [3, 4], strides: [4, 1] }, /has 24 bytes/],
+    ['a storage that is longer than it says', { size: 5, shape: [5], strides: [1] }, /has 24 bytes/],
+    ['a storage of 2^50 values', { size: 2 ** 50 }, /should hold 1125899906842624 values/],
+    ['a view of a storage', { view: [tuple(text('v'), integer(0), integer(6))] }, /very old torch/],
+  ];
+  for (const [what, parts, message] of badTensors) {
+    it(`refuses ${what}`, async () => refused(await zip(pickle(tensor(parts))), message));
+  }
+
+  it('refuses zip files that are not sound', async () => {
+    const path = await zip(pickle(tensor()));
+    const sound = readFileSync(path);
+    truncateSync(path, Math.floor(sound.length * 0.6));
+    await refused(path, /zip structure is broken.*download it again/);
+    const flipped = Buffer.from(sound);
+    flipped[sound.indexOf(storageBytes(sixValues)) + 5]! ^= 1;
+    writeFileSync(path, flipped);
+    await refused(path, /damaged \(checksum differs\)/);
+    writeFileSync(path, sound.subarray(50)); // cut in the middle of a name
+    await refused(path, /its pickle is broken/);
+    await refused(
+      await zip(pickle(tensor()), { folder: 'a/b' }),
+      /a zip file, but not of torch \(no data\.pkl\)/,
+    );
+    await refused(await zip(Buffer.concat([pickle(tensor()), bytes('x')])), /bytes follow its pickle/);
+    await refused(await zip(pickle(tensor()), { records: { byteorder: 'big' } }), /big-endian/);
+    assert.deepEqual(await read(await zip(pickle(tensor()), { compress: true })), [['', [2, 3], matrix]]);
+  });
+
+  it('does not unpack a zip bomb', async () => {
+    const size = 80 * 1024 * 1024;
+    const bomb = pickle(tensor({ size: size / 4, shape: [size / 4], strides: [1] }));
+    const path = await zip(bomb, { compress: true, records: { 'data/0': new Uint8Array(size) } });
+    assert.ok(readFileSync(path).length < 200_000);
+    await refused(path, /data\/0 has 83886080 bytes; at most 67108864 are read/);
+  });
+
+  it('refuses legacy files that are not sound', async () => {
+    await refused(legacy(legacyFile({ magic: pickle(integer(5)) })), /not one of torch/);
+    await refused(legacy(legacyFile({ protocol: pickle(integer(1002)) })), /format version is unknown/);
+    const big = pickle('}', text('little_endian'), 0x89, 's');
+    await refused(legacy(legacyFile({ machine: big })), /big-endian/);
+    await refused(legacy(legacyFile({ keys: pickle(']') })), /32 bytes follow its last storage/);
+    await refused(legacy(legacyFile({ keys: pickle(']', text('1'), 'a') })), /does not match its tensors/);
+    await refused(
+      legacy(legacyFile({ keys: pickle(']', text('0'), 'a', text('0'), 'a') })),
+      /does not match/,
+    );
+    const sound = legacyFile();
+    await refused(legacy(sound.subarray(0, sound.length - 1)), /cut off/);
+    await refused(legacy(sound.subarray(0, sound.length - 26)), /cut off/);
+    await refused(legacy(Buffer.concat([sound, bytes('x')])), /1 bytes follow its last storage/);
+    const wrongCount = Buffer.from(sound);
+    wrongCount.writeBigInt64LE(-1n, sound.length - 32);
+    await refused(legacy(wrongCount), /holds -1 values instead of 6/);
+    const root = pickle('(', tensor({ view: [bytes('N')] }), tensor({ size: 7, view: [bytes('N')] }), 't');
+    await refused(legacy(legacyFile({ root })), /disagree on the storage 0/);
+  });
+
+  it('runs nothing', async () => {
+    const marker = join(folder, 'pwned');
+    const touch = tuple(text(`touch ${marker}`));
+    const call = pickle(global('os', 'system'), touch, 'R');
+    await refused(await zip(call), /asks for os\.system/);
+    await refused(legacy(call), /asks for os\.system/);
+    await refused(legacy(legacyFile({ root: call })), /asks for os\.system/);
+    assert.ok(!existsSync(marker));
+  });
+
+  it('names files that are missing, empty, folders or pointers', async () => {
+    await refused(join(folder, 'nowhere.pt'), /cannot be read/);
+    await refused(folder, /is not a file/);
+    await refused(legacy(Buffer.alloc(0)), /it is empty/);
+    await refused(legacy(Buffer.from('version https://git-lfs.github.com/spec/v1\n')), /git-lfs pointer/);
+    await refused(legacy(Buffer.from('<html><body>404</body></html>')), /not a torch file/);
+  });
+
+  it('refuses tensors that are nested absurdly deep', async () => {
+    const deep = bytes('](', ']('.repeat(40), tensor(), 'e'.repeat(41));
+    await refused(await zip(pickle(deep)), /nests its values deeper/);
+  });
+
+  it('writes what it reads, the same bytes every time', async () => {
+    const path = join(folder, 'tokens ü.pt');
+    await writeTorchTensor(path, sixValues, [2, 3], { 'note.txt': 'hello' });
+    const first = readFileSync(path);
+    await writeTorchTensor(path, sixValues, [2, 3], { 'note.txt': 'hello' });
+    assert.deepEqual(readFileSync(path), first);
+    await using file = await TorchFile.open(path);
+    assert.equal(await file.readExtra('note.txt'), 'hello');
+    assert.equal(await file.readExtra('other.txt'), undefined);
+    assert.deepEqual(await read(path), [['', [2, 3], matrix]]);
+    for (const shape of [[6], [1, 2, 3], [1, 1, 2, 3], [70_000, 1], [300, 300]]) {
+      const values = new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(3);
+      await writeTorchTensor(path, values, shape);
+      assert.deepEqual((await read(path))[0], ['', shape, [...values]]);
+    }
+  });
+});
