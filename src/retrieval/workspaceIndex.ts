@@ -1,40 +1,22 @@
 /** The index of a workspace: the public face of this folder. */
 import { realpath, stat } from 'node:fs/promises';
-import { resolve, join } from 'node:path';
-import { throwIfCancelled, UserError } from '../protocol/errors.ts';
-import { formatOf } from './documents/formats.ts';
-import { IgnoreRules, toSlashes } from './files/ignoreRules.ts';
-import { lookAt, walkDocuments, type WalkEntry } from './files/walk.ts';
+import { isAbsolute, join, relative, resolve } from 'node:path';
+import { messageOf, throwIfCancelled, UserError } from '../protocol/errors.ts';
+import type { Embedder } from './embedding/embedder.ts';
+import { changedDocuments, needsFullWalk } from './files/changes.ts';
+import { toSlashes } from './files/ignoreRules.ts';
+import { walkDocuments, type WalkEntry } from './files/walk.ts';
+import { embedChunks } from './index/embedChunks.ts';
 import { openDatabase } from './index/schema.ts';
 import { IndexStore } from './index/store.ts';
-import { updateFolder, type FileProblem, type UpdateCounts } from './index/update.ts';
+import { updateFolder } from './index/update.ts';
+import type { FileProblem, IndexProgress, IndexStatus } from './types.ts';
+import { VectorTable } from './index/vectors.ts';
 import { WriterLock } from './index/writerLock.ts';
-import { searchChunks } from './search/search.ts';
+import { searchChunks, type VectorSearch } from './search/search.ts';
 import type { SearchOptions, SearchResult } from './search/types.ts';
+export type { IndexProgress, IndexStatus } from './types.ts';
 import { checkSettings, defaultSettings, type IndexSettings } from './settings.ts';
-
-/** What an update yields: counts so far. `waiting`: another process is updating this index. */
-export interface IndexProgress extends UpdateCounts {
-  phase: 'waiting' | 'reading' | 'embedding' | 'tidying' | 'done';
-  /** Passages in the index. */
-  chunks: number;
-  /** Passages whose vectors this update made, of how many it has to; 0 without an embedding model. */
-  embedded: number;
-  toEmbed: number;
-  /** With phase 'done': every file that could not be indexed. */
-  problems: FileProblem[];
-}
-
-export interface IndexStatus {
-  file: string;
-  settings: IndexSettings;
-  files: number;
-  chunks: number;
-  problems: FileProblem[];
-  folders: string[];
-  /** Why the index was started anew when it was opened, if it was. */
-  startedAnew?: string | undefined;
-}
 
 /**
  * Opens the index in a database file, creating it if need be. Several processes may have it open.
@@ -57,12 +39,16 @@ export class WorkspaceIndex {
   readonly #startedAnew: string | undefined;
   /** Unsaved texts of open editors, by absolute path. */
   readonly #openTexts = new Map<string, string>();
+  readonly #vectors: VectorTable;
+  #embedder: Promise<Embedder> | undefined;
   #settings: IndexSettings;
 
   constructor(file: string, store: IndexStore, settings: Partial<IndexSettings>, startedAnew?: string) {
     this.file = file;
     this.#store = store;
     this.#startedAnew = startedAnew;
+    this.#vectors = new VectorTable(store);
+    store.onChunkDeleted = (id) => this.#vectors.remove(id);
     this.#settings = { ...this.#storedSettings(), ...withoutUndefined(settings) };
     checkSettings(this.#settings);
   }
@@ -75,14 +61,16 @@ export class WorkspaceIndex {
    * Makes the index agree with the files of `folders`; files of other folders leave it. Files that did not change
    * cost a stat. It may be cancelled or killed at any moment and goes on from there the next time. While another
    * process updates the same index it waits. Yields progress at least after every half second of work.
+   * @param options.rebuild forget everything first
    * @throws CancelledError; UserError if a folder does not exist
    */
   async *update(
     folders: readonly string[],
-    options: { signal?: AbortSignal } = {},
+    options: { signal?: AbortSignal; rebuild?: boolean } = {},
   ): AsyncGenerator<IndexProgress> {
     const roots = await Promise.all(folders.map(realFolder));
     yield* this.#locked(options.signal, async function* (index, progress) {
+      if (options.rebuild) index.#clear();
       index.#forgetOtherFolders(roots);
       for (const folder of roots) {
         const entries = walkDocuments(folder, index.#settings, options.signal);
@@ -97,9 +85,16 @@ export class WorkspaceIndex {
     files: readonly string[],
     options: { signal?: AbortSignal } = {},
   ): AsyncGenerator<IndexProgress> {
+    if (needsFullWalk(files)) {
+      yield* this.update([...new Set([...this.#store.folders(), await realFolder(folder)])], options);
+      return;
+    }
     const root = await realFolder(folder);
-    const entries = this.#lookAtFiles(root, files, options.signal);
+    const paths = files.map((file) => relativePath(root, folder, file)).filter((path) => path !== undefined);
     yield* this.#locked(options.signal, async function* (index, progress) {
+      const onGone = (path: string) =>
+        (progress.removed += index.#store.transaction(() => index.#removeAt(root, path)));
+      const entries = changedDocuments(root, paths, index.#settings, onGone, options.signal);
       yield* index.#updateFolder(root, entries, false, progress, options.signal);
     });
   }
@@ -114,9 +109,10 @@ export class WorkspaceIndex {
    * Passages for a query. Quotes, operators and punctuation in it are text.
    * @throws UserError if the mode asks for vectors that the index does not have
    */
-  search(query: string, options: SearchOptions = {}): Promise<SearchResult> {
+  async search(query: string, options: SearchOptions = {}): Promise<SearchResult> {
     throwIfCancelled(options.signal);
-    return searchChunks(this.#store, undefined, [], query, options);
+    const { vectors, notices } = options.mode === 'bm25' ? { notices: [] } : await this.#vectorSearch();
+    return searchChunks(this.#store, vectors, notices, query, options);
   }
 
   status(): IndexStatus {
@@ -129,12 +125,16 @@ export class WorkspaceIndex {
       chunks: count('chunks'),
       problems: this.#problems(),
       folders: this.#store.folders(),
+      embedded: count('chunk_vectors'),
+      updatedAt: this.#store.meta('updatedAt') ?? null,
+      contentHash: this.#store.contentHash(),
       startedAnew: this.#startedAnew,
     };
   }
 
   close(): void {
     this.#store.database.close();
+    void this.#embedder?.then((embedder) => embedder.close()).catch(() => undefined);
   }
 
   [Symbol.dispose](): void {
@@ -165,11 +165,61 @@ export class WorkspaceIndex {
     try {
       this.#writeSettings();
       yield* work(this, progress);
+      yield* this.#embed(progress, signal);
+      this.#store.setMeta('updatedAt', new Date().toISOString());
       this.#store.database.exec('PRAGMA wal_checkpoint(PASSIVE)');
       yield { ...progress, phase: 'done', chunks: this.#chunkCount(), problems: this.#problems() };
     } finally {
       lock.release();
     }
+  }
+
+  /** Makes the missing vectors, or drops all of them if there is no embedding model any more. */
+  async *#embed(progress: IndexProgress, signal: AbortSignal | undefined): AsyncGenerator<IndexProgress> {
+    if (this.#settings.embedder === null) {
+      this.#vectors.drop();
+      return;
+    }
+    const embedder = await this.#openEmbedder(this.#settings.embedder);
+    for await (const counts of embedChunks(this.#store, this.#vectors, embedder, signal)) {
+      Object.assign(progress, counts, { chunks: this.#chunkCount() });
+      yield { ...progress, phase: 'embedding' };
+    }
+  }
+
+  #openEmbedder(folder: string): Promise<Embedder> {
+    this.#embedder ??= import('./embedding/embedder.ts').then((module) => module.Embedder.open(folder));
+    this.#embedder.catch(() => (this.#embedder = undefined)); // The folder may be there the next time.
+    return this.#embedder;
+  }
+
+  /** How to search by vectors, or why that is not possible now. */
+  async #vectorSearch(): Promise<{ vectors?: VectorSearch; notices: string[] }> {
+    const { embedder: folder } = this.#settings;
+    if (folder === null)
+      return { notices: ['No embedding model is set, so the search is by words alone (BM25).'] };
+    try {
+      const embedder = await this.#openEmbedder(folder);
+      if (this.#vectors.meta?.fingerprint !== embedder.fingerprint) {
+        return {
+          notices: [
+            'The index has no vectors of the embedding model yet; update it. Searched by words alone.',
+          ],
+        };
+      }
+      const vectors: VectorSearch = async (query, limit, documents, signal) => {
+        const [vector] = await embedder.embed([query], 'query', signal);
+        return this.#vectors.search(vector!, limit, documents);
+      };
+      return { vectors, notices: [] };
+    } catch (error) {
+      return { notices: [`${messageOf(error)} Searched by words alone.`] };
+    }
+  }
+
+  #clear(): void {
+    this.#vectors.drop();
+    this.#store.transaction(() => this.#store.clear());
   }
 
   async *#updateFolder(
@@ -186,37 +236,11 @@ export class WorkspaceIndex {
     while (!(await batches.next()).done) yield { ...progress, chunks: this.#chunkCount() };
   }
 
-  /** Walk entries of single files; those that are gone or ignored are removed from the index at once. */
-  async *#lookAtFiles(
-    root: string,
-    files: readonly string[],
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<WalkEntry> {
-    for (const file of new Set(files.map((name) => resolve(root, name)))) {
-      throwIfCancelled(signal);
-      const path = toSlashes(file.slice(root.length + 1));
-      const format = formatOf(path, this.#settings.sourceCode);
-      if (!file.startsWith(root) || !format) continue;
-      const exists = await stat(file).then(
-        (stats) => stats.isFile(),
-        () => false,
-      );
-      if (exists && !(await this.#isIgnored(root, path)))
-        yield await lookAt(root, file, format, this.#settings);
-      else this.#store.transaction(() => this.#store.removeFile(root, path));
-    }
-  }
-
-  async #isIgnored(root: string, path: string): Promise<boolean> {
-    let rules = await IgnoreRules.forRoot(root, this.#settings);
-    let folder = root;
-    const names = path.split('/');
-    for (const name of names.slice(0, -1)) {
-      folder = join(folder, name);
-      if (rules.ignores(folder, true)) return true;
-      rules = await rules.enter(folder);
-    }
-    return rules.ignores(join(root, path), false);
+  /** Forgets the file at a path, or the files below it. Returns how many. */
+  #removeAt(root: string, path: string): number {
+    const gone = this.#store.filesAtOrBelow(root, path);
+    for (const file of gone) this.#store.removeFile(root, file);
+    return gone.length;
   }
 
   #forgetOtherFolders(roots: readonly string[]): void {
@@ -257,6 +281,15 @@ async function realFolder(folder: string): Promise<string> {
   if (!found) throw new UserError(`The folder ${folder} does not exist.`);
   if (!found.isDirectory()) throw new UserError(`${folder} is a file; a workspace is a folder.`);
   return realpath(folder);
+}
+
+/** A changed file's path in the index; undefined if it is outside the folder. */
+function relativePath(root: string, folder: string, file: string): string | undefined {
+  for (const base of [root, resolve(folder)]) {
+    const path = relative(base, resolve(base, file));
+    if (path !== '' && !path.startsWith('..') && !isAbsolute(path)) return toSlashes(path);
+  }
+  return undefined;
 }
 
 function withoutUndefined<T extends object>(values: T): T {

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import { registerAsk } from './ask.ts';
 import { registerEval } from './eval.ts';
 import { registerGenerate } from './generate.ts';
+import { registerIndex } from './index-workspace.ts';
+import { registerSearch } from './search.ts';
 import { registerInspect } from './inspect.ts';
 import { registerModels } from './models.ts';
 import { registerDownload } from './download.ts';
@@ -14,6 +16,8 @@ export const commands: readonly RegisterCommand[] = [
   registerAsk,
   registerGenerate,
   registerEval,
+  registerIndex,
+  registerSearch,
   registerInspect,
   registerModels,
   registerDownload,

@@ -32,11 +32,14 @@ export type WalkEntry = { found: FoundFile } | { problem: FoundProblem };
 /**
  * The documents of a workspace folder, in a fixed order. Symbolic links are followed after everything else, and each
  * real folder and file is visited once, so loops end and nothing is indexed twice.
+ * @param root a real path
+ * @param below a relative path: only what lies in this folder
  */
 export async function* walkDocuments(
   root: string,
   settings: IndexSettings,
   signal?: AbortSignal,
+  below = '',
 ): AsyncGenerator<WalkEntry> {
   const visited = new Set<string>();
   const links: { path: string; rules: IgnoreRules }[] = [];
@@ -70,7 +73,13 @@ export async function* walkDocuments(
     for (const path of folders.reverse()) pending.push({ folder: path, rules: await rules.enter(path) });
   };
 
-  pending.push({ folder: root, rules: await IgnoreRules.forRoot(root, settings) });
+  let rules = await IgnoreRules.forRoot(root, settings);
+  let folder = root;
+  for (const name of below.split('/').filter((part) => part !== '')) {
+    folder = join(folder, name);
+    rules = await rules.enter(folder);
+  }
+  pending.push({ folder, rules });
   for (;;) {
     const next = pending.pop();
     if (next) {

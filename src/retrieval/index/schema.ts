@@ -10,7 +10,7 @@ export const schemaVersion = 1;
 /**
  * files      one row per document found on disk; several files of the same name and content share a document
  * documents  a parsed content; `shape` names the parser and chunk settings that made its chunks
- * chunks     the passages; `embedded` is 1 when chunk_vectors has the chunk's vector
+ * chunks     the passages; `embedded` is 1 when chunk_vectors has the chunk's vector (see vectors.ts)
  * chunk_search  BM25; holds no text of its own (rowid = chunks.id)
  *
  * Ids are never used twice (AUTOINCREMENT), so a stale reference can only miss, not hit something else.
@@ -46,6 +46,7 @@ const schema = `
   );
   CREATE INDEX chunks_by_document ON chunks (document);
   CREATE INDEX chunks_to_embed ON chunks (id) WHERE embedded = 0;
+  CREATE TABLE chunk_vectors (id INTEGER PRIMARY KEY, vector BLOB NOT NULL);
   CREATE VIRTUAL TABLE chunk_search USING fts5 (
     title, body, identifiers,
     content = '', contentless_delete = 1, tokenize = 'porter unicode61 remove_diacritics 2'

@@ -1,4 +1,5 @@
 /** Reading and writing the rows of the index. Every method is one step of a transaction that the caller holds. */
+import { createHash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { posix } from 'node:path';
 import type { Chunk } from '../chunks/chunkDocument.ts';
@@ -74,6 +75,10 @@ export class IndexStore {
     );
   }
 
+  removeMeta(key: string): void {
+    this.prepare('DELETE FROM meta WHERE key = ?').run(key);
+  }
+
   files(folder: string): Map<string, FileRow> {
     const rows = this.prepare(
       'SELECT path, size, mtime, ctime, document, problem FROM files WHERE folder = ?',
@@ -85,6 +90,32 @@ export class IndexStore {
     return this.prepare(
       'SELECT path, size, mtime, ctime, document, problem FROM files WHERE folder = ? AND path = ?',
     ).get(folder, path) as unknown as FileRow | undefined;
+  }
+
+  /** The path itself and all below it, as far as they are in the index. */
+  filesAtOrBelow(folder: string, path: string): string[] {
+    // '0' follows '/' in the order of characters, so this is the range of everything that starts with `path/`.
+    return this.prepare('SELECT path FROM files WHERE folder = ? AND (path = ? OR (path > ? AND path < ?))')
+      .all(folder, path, `${path}/`, `${path}0`)
+      .map((row) => String(row['path']));
+  }
+
+  /** Forgets all files, documents and chunks, but not their vectors. */
+  clear(): void {
+    this.database.exec(`
+      DELETE FROM files; DELETE FROM chunks; DELETE FROM documents;
+      INSERT INTO chunk_search (chunk_search) VALUES ('delete-all');
+    `);
+  }
+
+  contentHash(): string {
+    const hash = createHash('sha256');
+    const rows = this.prepare(
+      `SELECT f.folder, f.path, d.hash, d.shape FROM files f JOIN documents d ON d.id = f.document
+       ORDER BY f.folder, f.path`,
+    );
+    for (const row of rows.iterate()) hash.update(`${Object.values(row).join('\0')}\0`);
+    return hash.digest('hex');
   }
 
   saveFile(folder: string, row: FileRow): void {

@@ -7,23 +7,8 @@ import { chunkDocument, type Chunk } from '../chunks/chunkDocument.ts';
 import { parseDocument, parserVersion } from '../documents/formats.ts';
 import { reasonOf, type FoundFile, type FoundProblem, type WalkEntry } from '../files/walk.ts';
 import type { IndexSettings } from '../settings.ts';
+import type { UpdateCounts } from '../types.ts';
 import type { FileRow, IndexStore } from './store.ts';
-
-/** A file that is not searchable, and why. */
-export interface FileProblem {
-  path: string;
-  reason: string;
-}
-
-/** Counts of one update so far. */
-export interface UpdateCounts {
-  /** Documents looked at. */
-  files: number;
-  added: number;
-  changed: number;
-  removed: number;
-  unchanged: number;
-}
 
 /** A transaction is committed after this many milliseconds or bytes of documents, whichever comes first. */
 const batchMilliseconds = 500;

@@ -1,0 +1,53 @@
+/** From paths that a watcher reports to walk entries. */
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { throwIfCancelled } from '../../protocol/errors.ts';
+import { formatOf } from '../documents/formats.ts';
+import type { IndexSettings } from '../settings.ts';
+import { ignoreFileNames, IgnoreRules } from './ignoreRules.ts';
+import { lookAt, walkDocuments, type WalkEntry } from './walk.ts';
+
+/** Whether changes of these files can change what belongs to the index elsewhere: then everything is looked at. */
+export function needsFullWalk(files: readonly string[]): boolean {
+  return files.some((file) => ignoreFileNames.includes(basename(file)));
+}
+
+/**
+ * The documents at or below changed paths.
+ * @param paths relative to the root, with '/'
+ * @param onGone called for a path at which there is no document any more, nor a folder
+ */
+export async function* changedDocuments(
+  root: string,
+  paths: readonly string[],
+  settings: IndexSettings,
+  onGone: (path: string) => void,
+  signal?: AbortSignal,
+): AsyncGenerator<WalkEntry> {
+  for (const path of new Set(paths)) {
+    throwIfCancelled(signal);
+    const file = join(root, path);
+    const stats = await stat(file).catch(() => undefined);
+    const rules = await rulesAbove(root, path, settings);
+    const format = formatOf(path, settings.sourceCode);
+    if (!stats || !rules || rules.ignores(file, stats.isDirectory())) onGone(path);
+    else if (stats.isDirectory()) yield* walkDocuments(root, settings, signal, path);
+    else if (format && stats.isFile()) yield await lookAt(root, file, format, settings);
+  }
+}
+
+/** The rules in the folder of a path; undefined if that folder is ignored. */
+export async function rulesAbove(
+  root: string,
+  path: string,
+  settings: IndexSettings,
+): Promise<IgnoreRules | undefined> {
+  let rules = await IgnoreRules.forRoot(root, settings);
+  let folder = root;
+  for (const name of path.split('/').slice(0, -1)) {
+    folder = join(folder, name);
+    if (rules.ignores(folder, true)) return undefined;
+    rules = await rules.enter(folder);
+  }
+  return rules;
+}
