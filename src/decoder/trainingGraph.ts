@@ -7,7 +7,7 @@ import { emitCrossEntropy } from '../onnx/crossEntropy.ts';
 import { emitGradients } from '../onnx/gradient.ts';
 import { Graph, microsoftDomain, type Value } from '../onnx/graph.ts';
 import { emitDecoder, loraKey, loraTargets, type DecoderOperators } from './architecture.ts';
-import { externalWeight } from './inferenceGraph.ts';
+import { externalWeight } from './graphWeights.ts';
 import { rotaryDim } from './rope.ts';
 
 export interface TrainingGraphOptions {

@@ -4,6 +4,7 @@ import { registerEval } from './eval.ts';
 import { registerGenerate } from './generate.ts';
 import { registerIndex } from './index-workspace.ts';
 import { registerSearch } from './search.ts';
+import { registerTrain } from './train.ts';
 import { registerInspect } from './inspect.ts';
 import { registerModels } from './models.ts';
 import { registerDownload } from './download.ts';
@@ -16,6 +17,7 @@ export const commands: readonly RegisterCommand[] = [
   registerAsk,
   registerGenerate,
   registerEval,
+  registerTrain,
   registerIndex,
   registerSearch,
   registerInspect,
