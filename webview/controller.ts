@@ -12,6 +12,7 @@ import {
   edit,
   highlight,
   isRunning,
+  sendEdit,
   tick,
   tickedIds,
   toggleUnfolded,
@@ -74,6 +75,7 @@ export class Controller {
     const change = this.#unsent;
     if (Object.keys(change).length === 0) return;
     this.#unsent = {};
+    this.#change(sendEdit);
     void this.send('edit', change).then(() => this.#change((model) => confirmEdit(model, change)));
   }
 

@@ -31,7 +31,9 @@ export function shownColumns({ inputs, columns }: Pick<PanelState, 'inputs' | 'c
     return {
       key,
       choice,
-      title: result?.label ?? columnTitle(choice, inputs.k),
+      // Until the engine has named it, a column's label is its variant.
+      title:
+        result === null || result.label === result.variant ? columnTitle(choice, inputs.k) : result.label,
       result,
       otherK: earlier !== null,
     };
@@ -55,4 +57,9 @@ export function referenceOf(columns: readonly PanelColumn[], chosen: string | nu
     columns[0] ??
     null
   );
+}
+
+/** An answer that can be judged: it has ended, and there is one. */
+export function isComplete(column: PanelColumn): boolean {
+  return column.status === 'done' || (column.status === 'cancelled' && column.tokens.length > 0);
 }

@@ -17,6 +17,8 @@ export interface PanelModel {
   panel: PanelState | null;
   /** Edits that the host has not confirmed yet: they stand above the inputs that it sends. */
   pending: Partial<PanelInputs>;
+  /** Inputs that the host sent while an edit was under way: its corrections, to be drawn with its reply. */
+  corrections: PanelInputs | null;
   view: ViewState;
   /** Requests that failed; the panel's own notices. */
   failures: Notice[];
@@ -39,6 +41,7 @@ export interface ViewState {
 export const initialModel: PanelModel = {
   panel: null,
   pending: {},
+  corrections: null,
   view: {
     differences: true,
     reference: null,
@@ -55,10 +58,10 @@ export const initialModel: PanelModel = {
 export function receive(model: PanelModel, message: HostToPanel): PanelModel {
   switch (message.type) {
     case 'state':
-      return { ...model, panel: withPending(message.state, model.pending) };
+      return withPending(model, message.state);
     case 'patch':
       if (model.panel === null) return model;
-      return { ...model, panel: withPending({ ...model.panel, ...message.patch }, model.pending) };
+      return withPending(model, { ...model.panel, ...message.patch }, message.patch.inputs !== undefined);
     case 'tokens':
       if (model.panel === null) return model;
       return { ...model, panel: { ...model.panel, columns: append(model.panel.columns, message.tokens) } };
@@ -67,8 +70,11 @@ export function receive(model: PanelModel, message: HostToPanel): PanelModel {
   }
 }
 
-function withPending(state: PanelState, pending: Partial<PanelInputs>): PanelState {
-  return Object.keys(pending).length === 0 ? state : { ...state, inputs: { ...state.inputs, ...pending } };
+function withPending(model: PanelModel, panel: PanelState, newInputs = true): PanelModel {
+  const { pending } = model;
+  if (!newInputs || Object.keys(pending).length === 0) return { ...model, panel };
+  const inputs = { ...panel.inputs, ...pending };
+  return { ...model, panel: { ...panel, inputs }, corrections: panel.inputs };
 }
 
 function append(
@@ -91,14 +97,28 @@ export function edit(model: PanelModel, change: Partial<PanelInputs>): PanelMode
   return { ...model, panel: markStale(panel), pending: { ...model.pending, ...change } };
 }
 
-/** The host has dealt with an edit: what it sends from now on counts, unless the user has edited on. */
+/** An edit goes to the host: what it sent before knew nothing of it. */
+export function sendEdit(model: PanelModel): PanelModel {
+  return { ...model, corrections: null };
+}
+
+/** The host has dealt with an edit: its corrections hold, unless the user has edited on. */
 export function confirmEdit(model: PanelModel, change: Partial<PanelInputs>): PanelModel {
-  const pending = Object.fromEntries(
-    Object.entries(model.pending).filter(
-      ([field, value]) => !(field in change) || change[field as keyof PanelInputs] !== value,
-    ),
-  );
-  return { ...model, pending };
+  const { pending, corrections, panel } = model;
+  const confirmed = (field: string) =>
+    field in change && change[field as keyof PanelInputs] === pending[field as keyof PanelInputs];
+  const select = (inputs: Partial<PanelInputs>, wanted: (field: string) => boolean): Partial<PanelInputs> =>
+    Object.fromEntries(Object.entries(inputs).filter(([field]) => wanted(field)));
+  const left = select(pending, (field) => !confirmed(field));
+  return {
+    ...model,
+    pending: left,
+    corrections: Object.keys(left).length === 0 ? null : corrections,
+    panel:
+      panel && corrections
+        ? { ...panel, inputs: { ...panel.inputs, ...select(corrections, confirmed) } }
+        : panel,
+  };
 }
 
 /** The user ticked exactly these passages. */

@@ -11,8 +11,8 @@ export interface PassageSpan extends Span {
 const quotationWords = 3;
 
 /**
- * Finds the stretches of an answer that occur in a passage, the longest first come from left to right, without
- * overlaps. Shorter runs than three words count when they are the whole answer or hold a number: "8080" is an
+ * Finds the stretches of an answer that occur in a passage: from left to right, at each word the longest that
+ * begins there. Shorter runs than three words count when they are the whole answer or hold a number: "8080" is an
  * answer, "of the" is not. Of equally long runs the one of the earlier passage counts.
  */
 export function findPassageSpans(

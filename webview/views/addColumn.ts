@@ -1,7 +1,7 @@
 import type { ColumnChoice, PanelState } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { choiceKey, columnKinds, type ColumnKind } from '../columnKinds.ts';
-import { element, onChange, setAttribute } from '../dom.ts';
+import { element, onChange, setAttribute, setVisible } from '../dom.ts';
 import { rowsOfSelected } from '../selection.ts';
 import { button } from '../toolkit.ts';
 import type { View } from './view.ts';
@@ -58,7 +58,8 @@ export function addColumnView(controller: Controller): View {
     menu.hidden = false;
     setAttribute(opener, 'aria-expanded', 'true');
     refresh();
-    kinds.find((entry) => !entry.button.hasAttribute('disabled'))?.button.focus();
+    kinds.find((entry) => !entry.button.hidden && !entry.button.hasAttribute('disabled'))?.button.focus();
+    menu.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   };
   const close = () => {
     if (menu.contains(document.activeElement)) opener.focus();
@@ -72,8 +73,11 @@ export function addColumnView(controller: Controller): View {
     const present = new Set(panel.inputs.columns.map(choiceKey));
     for (const { kind, button: kindButton } of kinds) {
       const taken = present.has(choiceKey(kind.choice(number.valueAsNumber)));
-      const invalid = kind.asksForTokens && !number.checkValidity();
-      setAttribute(kindButton, 'disabled', taken || invalid || (kind.usesTokens && rows === 0));
+      const invalid = kind.asksForTokens && (taken || !number.checkValidity());
+      const tokensMissing = kind.usesTokens && rows === 0;
+      setVisible(kindButton, !taken || kind.asksForTokens);
+      setAttribute(kindButton, 'disabled', invalid || tokensMissing);
+      setAttribute(kindButton, 'title', tokensMissing ? 'Choose an embedding file first.' : kind.description);
     }
   };
   const update = onChange<[ColumnChoice[], number]>(() => refresh());

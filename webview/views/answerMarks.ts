@@ -1,5 +1,5 @@
 import type { PanelColumn, PanelPassage, PanelState } from '../../src/protocol/panel.ts';
-import { referenceOf, textOf } from '../shownColumns.ts';
+import { isComplete, referenceOf, textOf } from '../shownColumns.ts';
 import type { ViewState } from '../state.ts';
 import { describeDifferences, findDifferences } from '../text/differences.ts';
 import { findPassageSpans, type PassageSpan } from '../text/passageSpans.ts';
@@ -9,11 +9,6 @@ import type { Marks } from './answerText.ts';
 const nothing: never[] = [];
 const unmarked: Marks = { confidence: false, added: nothing, sources: nothing, passageNumbers: new Map() };
 const confident: Marks = { ...unmarked, confidence: true };
-
-/** An answer that can be judged: it has ended, and there is one. */
-function isComplete(column: PanelColumn): boolean {
-  return column.status === 'done' || (column.status === 'cancelled' && column.tokens.length > 0);
-}
 
 /** Works out the marks of the answers that have ended, each only once for the same texts. */
 export class AnswerMarks {
@@ -28,7 +23,7 @@ export class AnswerMarks {
 
   /** To be called before `of`. */
   update(panel: PanelState, view: ViewState): void {
-    if (panel.passages !== this.#passages) {
+    if (!sameTexts(panel.passages, this.#passages)) {
       this.#passages = panel.passages;
       this.#passageNumbers = new Map(panel.passages.map(({ id }, place) => [id, place + 1]));
     }
@@ -78,4 +73,12 @@ export class AnswerMarks {
       comparison,
     };
   }
+}
+
+/** Ticks do not matter here, and the host sends equal passages as new objects. */
+function sameTexts(a: readonly PanelPassage[], b: readonly PanelPassage[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(({ id, passage }, place) => id === b[place]!.id && passage.text === b[place]!.passage.text)
+  );
 }

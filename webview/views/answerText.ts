@@ -45,8 +45,7 @@ export class AnswerText {
     const { tokens } = column;
     const plain = !marks.confidence && marks.added.length === 0 && marks.sources.length === 0;
     const sameMarks = this.#marks !== null && equalMarks(this.#marks, marks);
-    const continues =
-      tokens.length >= this.#shown.length && tokens[this.#shown.length - 1] === this.#shown.at(-1);
+    const continues = continuesWith(this.#shown, tokens);
     if (sameMarks && continues && this.#shown.length > 0) {
       if (tokens.length === this.#shown.length) return;
       const added = tokens.slice(this.#shown.length);
@@ -138,6 +137,17 @@ export class AnswerText {
     next.tabIndex = 0;
     next.focus();
   }
+}
+
+/** True if the tokens begin with those that are shown; the host may have sent them as new objects. */
+function continuesWith(shown: readonly AnswerToken[], tokens: readonly AnswerToken[]): boolean {
+  return (
+    tokens.length >= shown.length &&
+    shown.every(({ tokenId, text }, place) => {
+      const token = tokens[place]!;
+      return token.tokenId === tokenId && token.text === text;
+    })
+  );
 }
 
 function equalMarks(a: Marks, b: Marks): boolean {

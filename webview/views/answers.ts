@@ -3,7 +3,7 @@ import type { Controller } from '../controller.ts';
 import { element, KeyedChildren, onChange, setChildren, setVisible } from '../dom.ts';
 import { referenceOf, shownColumns } from '../shownColumns.ts';
 import { choiceKey } from '../columnKinds.ts';
-import type { PanelModel } from '../state.ts';
+import { isRunning, type PanelModel } from '../state.ts';
 import { duration } from '../text/format.ts';
 import { button, checkbox, dropdown, progressRing } from '../toolkit.ts';
 import { addColumnView } from './addColumn.ts';
@@ -63,6 +63,7 @@ export function answersView(controller: Controller, popover: TokenPopover): View
         columns.map((column) => ({
           column,
           total: columns.length,
+          running: isRunning(panel),
           ...marks.of(column.result),
           move,
           remove,

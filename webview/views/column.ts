@@ -14,6 +14,7 @@ export interface ColumnItem {
   marks: Marks;
   /** How the answer differs from the reference, in words; "Reference" for that one itself. */
   comparison: string;
+  running: boolean;
   move: (key: string, to: number) => void;
   remove: (key: string) => void;
 }
@@ -36,14 +37,14 @@ export function columnView(key: string, controller: Controller, popover: TokenPo
   const answer = new AnswerText(controller, popover);
   const state = element('p', { class: 'column-state' });
   const metrics = element('p', { class: 'column-metrics' });
-  const size = element('p', {
-    class: 'column-metrics',
+  const size = element('span', {
+    class: 'prompt-size',
     title: 'Shared tokens are computed once for all columns',
   });
   const comparison = element('p', { class: 'column-metrics' });
   const warning = element('p', { class: 'column-warning' });
   const promptText = element('div', { class: 'prompt-text', dir: 'auto' });
-  const prompt = element('details', { class: 'prompt' }, element('summary', {}, 'Prompt'), promptText);
+  const prompt = element('details', { class: 'prompt' }, element('summary', {}, 'Prompt ', size), promptText);
   const updatePrompt = onChange((pieces: PromptPiece[] | null) => {
     setVisible(prompt, pieces !== null);
     promptText.replaceChildren(...(pieces ?? []).map(promptPiece));
@@ -61,7 +62,7 @@ export function columnView(key: string, controller: Controller, popover: TokenPo
       answer.root,
       state,
       warning,
-      element('footer', { class: 'column-foot' }, metrics, comparison, size, prompt),
+      element('footer', { class: 'column-foot' }, metrics, comparison, prompt),
     ),
     update(next, index) {
       item = next;
@@ -73,12 +74,11 @@ export function columnView(key: string, controller: Controller, popover: TokenPo
       setAttribute(right, 'disabled', index === total - 1);
       setVisible(answer.root, result !== null && (result.tokens.length > 0 || textOf(result) !== ''));
       if (result) answer.update(result, marks);
-      setText(state, stateText(column));
+      setText(state, stateText(column, next.running));
       setVisible(state, state.textContent !== '');
       answer.root.classList.toggle('streaming', result?.status === 'streaming');
       setText(metrics, result ? metricsText(result) : '');
       setText(size, promptSize(result?.answer ?? null));
-      setVisible(size, size.textContent !== '');
       setText(comparison, next.comparison);
       setVisible(comparison, next.comparison !== '');
       setText(warning, warningText(column));
@@ -88,8 +88,8 @@ export function columnView(key: string, controller: Controller, popover: TokenPo
   };
 }
 
-function stateText({ result }: ShownColumn): string {
-  if (result === null) return 'Not run yet';
+function stateText({ result }: ShownColumn, running: boolean): string {
+  if (result === null) return running ? 'Waiting…' : 'Not run yet';
   const empty = textOf(result) === '';
   switch (result.status) {
     case 'waiting':
@@ -113,21 +113,21 @@ function metricsText({ answer, tokens, status }: PanelColumn): string {
   return [
     count(answer.tokenIds.length, 'token'),
     duration(prefillMs + decodeMs),
-    ...(speed ? [`${decodeTokensPerSecond.toFixed(1)} tokens/s`] : []),
+    ...(speed ? [`${decodeTokensPerSecond.toFixed(0)} tok/s`] : []),
   ].join(' · ');
 }
 
 function promptSize(answer: Answer | null): string {
   if (answer === null) return '';
   const { promptTokens, sharedTokens } = answer;
-  const shared = sharedTokens > 0 ? `, ${sharedTokens.toLocaleString('en')} of them shared` : '';
-  return `Prompt of ${count(promptTokens, 'token')}${shared}`;
+  const shared = sharedTokens > 0 ? `, ${sharedTokens.toLocaleString('en')} shared` : '';
+  return `${count(promptTokens, 'token')}${shared}`;
 }
 
 function warningText({ result, otherK, choice }: ShownColumn): string {
   const parts: string[] = [];
   if (otherK && result) parts.push(`Ran with k=${result.k}; the slider has moved since.`);
-  if (result?.answer?.stopReason === 'length') parts.push('Stopped at the longest length allowed.');
+  if (result?.answer?.stopReason === 'length') parts.push('Stopped at the longest length.');
   if (result?.answer && result.answer.truncatedTokens > 0)
     parts.push(
       `The prompt was too long: its first ${count(result.answer.truncatedTokens, 'token')} were left out.`,

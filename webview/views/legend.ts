@@ -1,4 +1,5 @@
 import { element, setVisible } from '../dom.ts';
+import { isComplete } from '../shownColumns.ts';
 import { sureFrom, unsureFrom } from '../text/confidence.ts';
 import type { View } from './view.ts';
 
@@ -33,7 +34,7 @@ export function legendView(): View {
   return {
     root,
     update({ panel, view }) {
-      setVisible(root, panel !== null && panel.columns.length > 0);
+      setVisible(root, panel !== null && panel.columns.some(isComplete));
       setVisible(difference, view.differences && !view.confidence);
       setVisible(source, view.sources && !view.confidence);
       setVisible(unsure, view.confidence);

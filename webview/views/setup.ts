@@ -15,7 +15,7 @@ import { tokenCountView } from './tokenCount.ts';
 import type { View } from './view.ts';
 
 const devices: Record<DeviceChoice, string> = {
-  auto: 'Automatic',
+  auto: 'Auto',
   cpu: 'CPU',
   webgpu: 'GPU (WebGPU)',
   cuda: 'GPU (CUDA)',
@@ -23,7 +23,7 @@ const devices: Record<DeviceChoice, string> = {
   coreml: 'Core ML',
 };
 const precisions: Record<PrecisionChoice, string> = {
-  auto: 'Automatic',
+  auto: 'Auto',
   f32: 'float32',
   f16: 'float16',
   int8: 'int8',
