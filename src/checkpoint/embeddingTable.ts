@@ -1,17 +1,14 @@
+import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { LRUCache } from 'lru-cache';
 import { UserError } from '../protocol/errors.ts';
 import { bytesPerElement, isFloatType, widenToFloat32 } from './elementTypes.ts';
 import type { FloatType } from './elementTypes.ts';
-import { readExactly } from './files.ts';
 import { openForReading } from './safetensors.ts';
 import type { Checkpoint, TensorLocation } from './types.ts';
 
 /** Bytes of float32 rows kept: 4,096 rows of a hidden size of 2,048. */
 const cacheBytes = 32 * 1024 * 1024;
-
-/** Rows read at a time; more would only queue up in the thread pool. */
-const parallelReads = 64;
 
 /**
  * Reads rows of a checkpoint's token embeddings from its file. The matrix, a large part of a small model, is never
@@ -50,38 +47,35 @@ export class EmbeddingTable {
    * @throws UserError for a token id outside the vocabulary, and for rows that are not finite
    */
   async rows(tokenIds: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
-    const known = new Map<number, Float32Array>();
-    const missing: number[] = [];
-    for (const id of new Set(tokenIds)) {
+    const result = new Float32Array(tokenIds.length * this.hiddenSize);
+    for (const [position, id] of tokenIds.entries()) {
       if (!Number.isInteger(id) || id < 0 || id >= this.vocabSize) {
         throw new UserError(
           `Token id ${id} is outside the model's vocabulary of ${this.vocabSize} tokens: the tokenizer and the ` +
             'weights are not of the same model.',
         );
       }
-      const row = this.#recent.get(id);
-      if (row) known.set(id, row);
-      else missing.push(id);
+      let row = this.#recent.get(id);
+      if (!row) {
+        row = this.#read(id);
+        this.#recent.set(id, row);
+      }
+      result.set(row, position * this.hiddenSize);
     }
-    for (let start = 0; start < missing.length; start += parallelReads) {
-      const ids = missing.slice(start, start + parallelReads);
-      const rows = await Promise.all(ids.map((id) => this.#read(id)));
-      ids.forEach((id, i) => {
-        known.set(id, rows[i]!);
-        this.#recent.set(id, rows[i]);
-      });
-    }
-    const result = new Float32Array(tokenIds.length * this.hiddenSize);
-    tokenIds.forEach((id, position) => {
-      result.set(known.get(id)!, position * this.hiddenSize);
-    });
-    return result;
+    return Promise.resolve(result);
   }
 
-  async #read(id: number): Promise<Float32Array> {
+  /** Blocks: a pread takes a microsecond or two, a trip through the thread pool twenty times that. */
+  #read(id: number): Float32Array {
     const { file, offset } = this.#location;
-    const bytes = this.hiddenSize * bytesPerElement[this.#type];
-    const row = widenToFloat32(await readExactly(this.#handle, file, offset + id * bytes, bytes), this.#type);
+    const length = this.hiddenSize * bytesPerElement[this.#type];
+    const bytes = new Uint8Array(length);
+    if (readSync(this.#handle.fd, bytes, 0, length, offset + id * length) !== length) {
+      throw new UserError(
+        `${file} ends before the embedding of token ${id}: it was changed. Load the model again.`,
+      );
+    }
+    const row = widenToFloat32(bytes, this.#type);
     if (!row.every((value) => Number.isFinite(value))) {
       throw new UserError(
         `${file}: the embedding of token ${id} holds values that are not finite (NaN or infinity), so the ` +

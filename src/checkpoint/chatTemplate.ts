@@ -1,0 +1,46 @@
+import { Template } from '@huggingface/jinja';
+import { messageOf, UserError } from '../protocol/errors.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+export interface ChatMessage {
+  role: 'system' | 'user' | 'assistant';
+  content: string;
+}
+
+/**
+ * The day that templates see which write today's date into the prompt (Llama 3.2 and later): a fixed one, so that a
+ * prompt is the same tomorrow. It is the day that Llama's template itself falls back to.
+ */
+const today = { d: '26', m: '07', b: 'Jul', B: 'July', y: '24', Y: '2024' } as const;
+
+/**
+ * A conversation as text, by the checkpoint's own chat template, ready for the assistant to go on. Tokenise it without
+ * special tokens: the template writes them itself.
+ * @returns undefined if the model has no chat template
+ * @throws UserError if the template is broken or refuses the messages
+ */
+export function renderChat(tokenizer: Tokenizer, messages: readonly ChatMessage[]): string | undefined {
+  const { chatTemplate, specialTokens } = tokenizer;
+  if (chatTemplate === undefined) return undefined;
+  const tokens = Object.entries(specialTokens).map(([role, text]) => [`${role}_token`, text]);
+  try {
+    return new Template(chatTemplate).render({
+      ...Object.fromEntries(tokens),
+      messages,
+      add_generation_prompt: true,
+      date_string: `${today.d} ${today.b} ${today.Y}`,
+      strftime_now: formatToday,
+      raise_exception: (reason: unknown) => {
+        throw new UserError(`The model's chat template refuses the prompt: ${String(reason)}`);
+      },
+    });
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`The model's chat template cannot be used: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** strftime of the fixed day, for the parts of a date. */
+function formatToday(format: unknown): string {
+  return String(format).replaceAll(/%([dmbByY])/g, (_, part: keyof typeof today) => today[part]);
+}
