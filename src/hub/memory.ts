@@ -61,7 +61,8 @@ export function linearParameters(shape: ModelShape): number {
  * machine's). The CPU computes in float32 whatever the weights: f16 counts as f32 there.
  */
 export function estimateMemory(shape: ModelShape, use: MemoryUse): MemoryEstimate {
-  const { contextTokens = 1024, variants = 3 } = use;
+  const { variants = 3 } = use;
+  const contextTokens = Math.min(use.contextTokens ?? 1024, shape.maxPositionEmbeddings);
   const precision = use.device === 'cpu' && use.precision === 'f16' ? 'f32' : use.precision;
   const elementBytes = use.device === 'gpu' && precision !== 'f32' ? 2 : 4;
   const weights = linearParameters(shape) * bytesPerWeight[precision];

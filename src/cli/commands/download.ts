@@ -1,4 +1,5 @@
 /** `spring download`: gets a model, an embedding file or a retrieval model from the Hub. */
+import { setGlobalProxyFromEnv } from 'node:http';
 import { join } from 'node:path';
 import { Option } from 'commander';
 import type { ContentKind } from '../../hub/cache.ts';
@@ -50,6 +51,8 @@ export const registerDownload: RegisterCommand = (program) => {
 
 async function downloadCommand(name: string, options: DownloadOptions): Promise<void> {
   const request = requestOf(name, environmentCatalogue(), options);
+  // HTTP_PROXY, HTTPS_PROXY and NO_PROXY, which Node's fetch does not look at by itself.
+  setGlobalProxyFromEnv();
   const line = new ProgressLine();
   let result: DownloadResult | undefined;
   try {
