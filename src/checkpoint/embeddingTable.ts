@@ -29,7 +29,8 @@ export class EmbeddingTable {
     this.#handle = handle;
     this.#location = location;
     this.#type = type;
-    this.#recent = new LRUCache({ max: Math.max(64, Math.floor(cacheBytes / (4 * hiddenSize))) });
+    const most = Math.max(64, Math.floor(cacheBytes / (4 * hiddenSize)));
+    this.#recent = new LRUCache({ max: Math.min(most, vocabSize) });
   }
 
   /** Opens the embedding matrix of a checkpoint; dispose of the table to close the file. */

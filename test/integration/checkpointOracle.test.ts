@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../../src/protocol/errors.ts';
 import { openCheckpoint, readModelConfig } from '../../src/checkpoint/checkpoint.ts';
@@ -124,6 +124,29 @@ describe('checkpoint readers against the oracle', () => {
       });
     }
 
+    it('never fails but by one clear message, whatever bytes of a file are damaged', async () => {
+      const sound = manifest.files
+        .filter(({ expect }) => expect === 'ok')
+        .map(({ file }) => readFileSync(path(file)));
+      const random = randomNumbers(2026);
+      const damaged = join(folder, 'damaged.pt');
+      let refused = 0;
+      for (let round = 0; round < 300; round++) {
+        const bytes = Buffer.from(sound[random(sound.length)]!);
+        for (let change = random(3); change >= 0; change--) {
+          // Most structure lies at the ends: pickle first, zip directory last.
+          const place = [random(400), bytes.length - 1 - random(500), random(bytes.length)][random(3)]!;
+          bytes[place] = [random(256), bytes[place]! ^ (1 << random(8)), 0, 0xff][random(4)]!;
+        }
+        writeFileSync(damaged, random(5) === 0 ? bytes.subarray(0, random(bytes.length)) : bytes);
+        await readVirtualTokens(damaged).catch((error: unknown) => {
+          assert.ok(error instanceof UserError, `round ${round}: ${String((error as Error).stack)}`);
+          refused++;
+        });
+      }
+      assert.ok(refused > 150, `only ${refused} of 300 were refused`);
+    });
+
     it('reads the same virtual tokens as the golden values hold', async () => {
       for (const { name, virtual_tokens: file } of checkpoints) {
         assert.deepEqual((await readVirtualTokens(file)).data, readGolden(name).tensor('virtual_tokens'));
@@ -177,3 +200,14 @@ describe('tokenizers of real models', () => {
     assert.equal(tokenizer.decode(ids), 'hello world');
   });
 });
+
+/** Seeded whole numbers below a bound (xorshift32). */
+function randomNumbers(seed: number): (bound: number) => number {
+  let state = seed;
+  return (bound) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % bound;
+  };
+}
