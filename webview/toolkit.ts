@@ -47,6 +47,17 @@ export function button(
   );
 }
 
+/**
+ * Says whether what a button unfolds is open. The component hands `aria-label` on to the real button inside it,
+ * but not `aria-expanded`.
+ */
+export function setExpanded(target: HTMLElement, expanded: boolean): void {
+  const control = target.shadowRoot?.querySelector('[part=control]');
+  if (control) setAttribute(control, 'aria-expanded', expanded ? 'true' : 'false');
+  // The inside exists from the moment on that the button is in the page.
+  else requestAnimationFrame(() => target.isConnected && setExpanded(target, expanded));
+}
+
 export function progressRing(label: string): HTMLElement {
   return create('vscode-progress-ring', { 'aria-label': label }, []);
 }

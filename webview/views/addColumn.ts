@@ -3,7 +3,7 @@ import type { Controller } from '../controller.ts';
 import { choiceKey, columnKinds, type ColumnKind } from '../columnKinds.ts';
 import { element, onChange, setAttribute, setVisible } from '../dom.ts';
 import { rowsOfSelected } from '../selection.ts';
-import { button } from '../toolkit.ts';
+import { button, setExpanded } from '../toolkit.ts';
 import type { View } from './view.ts';
 
 /** The last cell of the columns: adds another. */
@@ -35,7 +35,6 @@ export function addColumnView(controller: Controller): View {
     title: 'Add a column',
     appearance: 'icon',
     class: 'text-button add-column-opener',
-    'aria-expanded': 'false',
   });
   const menu = element(
     'div',
@@ -54,9 +53,10 @@ export function addColumnView(controller: Controller): View {
       kind.asksForTokens ? element('div', { class: 'field-row' }, kindButton, number) : kindButton,
     ),
   );
+  requestAnimationFrame(() => setExpanded(opener, false));
   const open = () => {
     menu.hidden = false;
-    setAttribute(opener, 'aria-expanded', 'true');
+    setExpanded(opener, true);
     refresh();
     kinds.find((entry) => !entry.button.hidden && !entry.button.hasAttribute('disabled'))?.button.focus();
     menu.scrollIntoView({ block: 'nearest', inline: 'nearest' });
@@ -64,7 +64,7 @@ export function addColumnView(controller: Controller): View {
   const close = () => {
     if (menu.contains(document.activeElement)) opener.focus();
     menu.hidden = true;
-    setAttribute(opener, 'aria-expanded', 'false');
+    setExpanded(opener, false);
   };
   const refresh = () => {
     if (panel === null) return;

@@ -3,7 +3,7 @@ import type { Controller } from '../controller.ts';
 import { element, onChange, setAttribute, setText, setVisible, type ItemView } from '../dom.ts';
 import type { ViewState } from '../state.ts';
 import { placeOf } from '../text/format.ts';
-import { button, checkbox } from '../toolkit.ts';
+import { button, checkbox, setExpanded } from '../toolkit.ts';
 
 export interface PassageItem {
   item: PanelPassage;
@@ -31,7 +31,6 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
       title: label,
     });
   const unfold = icon('Show the whole passage', 'More', () => controller.toggleUnfolded(id), '');
-  setAttribute(unfold, 'aria-controls', textId);
   const open = icon(
     'Open the document at these lines',
     'Open',
@@ -91,7 +90,7 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
       root.classList.toggle('unticked', !item.ticked);
       root.classList.toggle('unfolded', unfolded);
       setText(unfold, unfolded ? 'Less' : 'More');
-      setAttribute(unfold, 'aria-expanded', unfolded ? 'true' : 'false');
+      setExpanded(unfold, unfolded);
       setVisible(open, item.passage.path !== undefined);
       setAttribute(up, 'disabled', index === 0);
       setAttribute(down, 'disabled', index === total - 1);

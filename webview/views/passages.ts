@@ -2,7 +2,7 @@ import type { PanelPassage, PanelState } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { element, KeyedChildren, onChange, setText, setVisible } from '../dom.ts';
 import type { PanelModel, ViewState } from '../state.ts';
-import { button, textArea } from '../toolkit.ts';
+import { button, setExpanded, textArea } from '../toolkit.ts';
 import { passageItem, type PassageItem } from './passageItem.ts';
 import type { View } from './view.ts';
 
@@ -37,9 +37,9 @@ export function passagesView(controller: Controller): View & { focus(): void } {
     appearance: 'icon',
     class: 'text-button',
     'aria-label': 'Add a passage by hand',
-    'aria-expanded': 'false',
   });
   form.opener = add;
+  requestAnimationFrame(() => setExpanded(add, false));
   const fromEditor = button('Add selection', () => controller.tell('addPassageFromEditor', {}), {
     appearance: 'icon',
     class: 'text-button',
@@ -118,7 +118,7 @@ function addForm(
 ): { root: HTMLElement; opener: HTMLElement | null; toggle(): void } {
   const close = () => {
     root.hidden = true;
-    form.opener?.setAttribute('aria-expanded', 'false');
+    if (form.opener) setExpanded(form.opener, false);
     focusOpener();
   };
   const input = textArea('Text of the passage', () => undefined, { rows: 3, class: 'add-input' });
@@ -163,7 +163,7 @@ function addForm(
         return;
       }
       root.hidden = false;
-      form.opener?.setAttribute('aria-expanded', 'true');
+      if (form.opener) setExpanded(form.opener, true);
       requestAnimationFrame(() => input.focus());
     },
   };
