@@ -2,7 +2,7 @@
  * HTTP with the Hub: the access token goes to the Hub's own origin alone, answers that may get better are asked for
  * again a bounded number of times, everything else becomes a HubError.
  */
-import { statfs } from 'node:fs/promises';
+import { link, statfs, symlink } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CancelledError, messageOf, throwIfCancelled } from '../protocol/errors.ts';
 import {
@@ -54,7 +54,7 @@ export async function openConnection(options: HubOptions): Promise<Connection> {
     offline,
     signal: options.signal,
     retry: { attempts: 5, firstDelayMs: 1000, maximumDelayMs: 120_000, stallMs: 60_000, ...options.retry },
-    disk: { freeBytes, write: writeAll, ...options.disk },
+    disk: { freeBytes, write: writeAll, symlink, link, ...options.disk },
   };
 }
 

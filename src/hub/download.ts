@@ -99,14 +99,10 @@ async function* run(job: Job, request: DownloadRequest): AsyncGenerator<Download
     totalBytes,
     presentBytes: files.reduce((sum, { presentBytes }) => sum + presentBytes, 0),
   };
-  if (request.verify === true) {
-    for (const planned of files) {
-      if (planned.state !== 'absent') await checkPresent(job, planned);
-    }
-  }
+  const meter = new ProgressMeter(totalBytes);
+  if (request.verify === true) yield* checkPresent(job, files, meter);
   await checkSpace(job, files);
 
-  const meter = new ProgressMeter(totalBytes);
   let doneBytes = files.reduce((sum, { file, state }) => sum + (state === 'absent' ? 0 : file.size), 0);
   for (const { file, state } of files) {
     if (state !== 'absent') continue;
@@ -125,7 +121,7 @@ async function* run(job: Job, request: DownloadRequest): AsyncGenerator<Download
 
   throwIfCancelled(connection.signal);
   const unplaced = files.filter(({ state }) => state !== 'placed');
-  for (const { blob, pointer } of unplaced) await placeBlob(blob, pointer);
+  for (const { blob, pointer } of unplaced) await placeBlob(blob, pointer, connection.disk);
   if (unplaced.length > 0) {
     // A cache that another program filled stays as it is when there was nothing to do.
     const revision = request.revision ?? 'main';
@@ -195,17 +191,30 @@ async function lookUp(job: Job, file: RemoteFile): Promise<PlannedFile> {
   return { file, pointer, blob, state: 'absent', presentBytes: Math.min(unfinished, file.size) };
 }
 
-/** Hashes a file of the cache; a wrong one is deleted and downloaded with the others. */
-async function checkPresent(job: Job, planned: PlannedFile): Promise<void> {
-  const path = planned.state === 'placed' ? planned.pointer : planned.blob;
-  const hashing = hashFile(path, planned.file, job.connection.signal);
-  let step = await hashing.next();
-  while (step.done !== true) step = await hashing.next();
-  if (step.value === planned.file.hash.hex) return;
-  await rm(planned.pointer, { force: true });
-  await rm(planned.blob, { force: true });
-  planned.state = 'absent';
-  planned.presentBytes = 0;
+/** Hashes the files that the cache has; wrong ones are deleted, to be downloaded with the others. */
+async function* checkPresent(
+  job: Job,
+  files: readonly PlannedFile[],
+  meter: ProgressMeter,
+): AsyncGenerator<DownloadEvent, void> {
+  let doneBytes = 0;
+  for (const planned of files) {
+    if (planned.state === 'absent') continue;
+    const path = planned.state === 'placed' ? planned.pointer : planned.blob;
+    const hashing = hashFile(path, planned.file, job.connection.signal);
+    let step = await hashing.next();
+    for (; step.done !== true; step = await hashing.next()) {
+      if (step.value.type !== 'bytes') continue;
+      const progress = meter.count('verify', planned.file.path, doneBytes + step.value.doneBytes, 0);
+      if (progress !== undefined) yield progress;
+    }
+    doneBytes += planned.file.size;
+    if (step.value === planned.file.hash.hex) continue;
+    await rm(planned.pointer, { force: true });
+    await rm(planned.blob, { force: true });
+    planned.state = 'absent';
+    planned.presentBytes = 0;
+  }
 }
 
 async function checkSpace(job: Job, files: readonly PlannedFile[]): Promise<void> {

@@ -2,7 +2,7 @@
 import { readdir, readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sizeOf } from './blob.ts';
-import { cachedRepositories, findSnapshot, missingFiles, repositoryFolder } from './cache.ts';
+import { cachedRepositories, findSnapshot, isFile, missingFiles, repositoryFolder } from './cache.ts';
 import { catalogueEntries } from './catalogue.ts';
 import { environmentCatalogue } from './environmentCatalogue.ts';
 import { environmentCacheDir } from './environment.ts';
@@ -47,7 +47,7 @@ export async function overview(
     entries.push({
       id: repository,
       title: repository,
-      kind: 'base',
+      kind: (await hasChatTemplate(found.folder)) ? 'chat' : 'base',
       repository,
       gated: null,
       source: 'cache',
@@ -141,17 +141,23 @@ async function bytesBelow(folder: string, file: string | undefined): Promise<num
 async function shapeOf(entry: CatalogueEntry, folder: string | null): Promise<ModelShape | undefined> {
   if (entry.kind === 'token-file' || entry.kind === 'embedding') return undefined;
   if (entry.shape !== undefined || folder === null) return entry.shape;
-  return shapeOfConfig(await readConfig(folder));
+  return shapeOfConfig(await readJson(join(folder, 'config.json')));
 }
 
 async function isDecoder(folder: string): Promise<boolean> {
-  const { architectures } = await readConfig(folder);
+  const { architectures } = await readJson(join(folder, 'config.json'));
   return Array.isArray(architectures) && architectures.some((name) => String(name).endsWith('ForCausalLM'));
 }
 
-async function readConfig(folder: string): Promise<Record<string, unknown>> {
+async function hasChatTemplate(folder: string): Promise<boolean> {
+  if (await isFile(join(folder, 'chat_template.jinja'))) return true;
+  return 'chat_template' in (await readJson(join(folder, 'tokenizer_config.json')));
+}
+
+/** An object from a JSON file, empty if it is none: a list must not fail for one bad model. */
+async function readJson(file: string): Promise<Record<string, unknown>> {
   try {
-    const value: unknown = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'));
+    const value: unknown = JSON.parse(await readFile(file, 'utf8'));
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   } catch {
     return {};

@@ -1,9 +1,9 @@
 /** Writing the cache's layout around the blobs: snapshots, refs and our own record of what was downloaded. */
 import { randomUUID } from 'node:crypto';
-import { copyFile, link, mkdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { isRelativeFile } from './catalogue.ts';
-import type { RemoteFile } from './types.ts';
+import type { Disk, RemoteFile } from './types.ts';
 
 /** Our record in a repository's folder; huggingface_hub ignores it. */
 const recordName = 'spring-download.json';
@@ -23,16 +23,16 @@ export interface DownloadRecord {
  * Makes `pointer` (in snapshots/) show the blob: a relative symlink as in Python's caches; where Windows does not
  * allow one a hard link, and where the file system knows neither, a copy.
  */
-export async function placeBlob(blob: string, pointer: string): Promise<void> {
+export async function placeBlob(blob: string, pointer: string, disk: Disk): Promise<void> {
   const target = relative(dirname(pointer), blob);
   if ((await readlink(pointer).catch(() => undefined)) === target) return;
   await mkdir(dirname(pointer), { recursive: true });
   // Under another name first: no moment in which the snapshot has half a file.
   const temporary = `${pointer}.${randomUUID()}`;
   try {
-    await symlink(target, temporary);
+    await disk.symlink(target, temporary);
   } catch {
-    await link(blob, temporary).catch(() => copyFile(blob, temporary));
+    await disk.link(blob, temporary).catch(() => copyFile(blob, temporary));
   }
   await rename(temporary, pointer).catch(async (error: unknown) => {
     await rm(temporary, { force: true });

@@ -1,7 +1,7 @@
 import { lstat, readdir, readlink, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../protocol/errors.ts';
-import { downloadLock, sizeOf } from './blob.ts';
+import { downloadLock } from './blob.ts';
 import { commitOf, commitsByAge, isFolder, repositoryFolder } from './cache.ts';
 import { tryLock } from './lock.ts';
 import { readRecords, writeRecords } from './placement.ts';
@@ -56,21 +56,21 @@ export async function planRemoval(request: RemovalRequest, cacheDir: string): Pr
     }
   }
   const everything = kept.length === 0 && (file === undefined || pointers.length > 0);
-  const stillUsed = new Set(await Promise.all(kept.map(targetOf)));
-  const targets = new Set(await Promise.all(pointers.map(targetOf)));
-  const blobFolder = join(root, 'blobs');
-  const blobs = everything
-    ? await filesBelow(blobFolder)
-    : [...targets].filter((path) => dirname(path) === blobFolder && !stillUsed.has(path));
+  const recorded = await recordedBlobs(root);
+  const blobOf = async (path: string): Promise<string | undefined> => {
+    const target = await readlink(path).catch(() => undefined);
+    return target === undefined ? recorded.get(path) : resolve(dirname(path), target);
+  };
+  const stillUsed = new Set(await Promise.all(kept.map(blobOf)));
+  const targets = new Set(await Promise.all(pointers.map(blobOf)));
+  const present = await filesBelow(join(root, 'blobs'));
+  const blobs = everything ? present : present.filter((path) => targets.has(path) && !stillUsed.has(path));
   if (pointers.length === 0 && blobs.length === 0) {
     const what = file === undefined ? repository : `${file} of ${repository}`;
     const which = request.revision === undefined ? '' : ` at ${request.revision}`;
     throw new UserError(`${what}${which} is not on this machine (looked in ${cacheDir}): nothing to remove.`);
   }
-  // Hard links and copies (Windows) count by themselves where no blob goes with them.
-  const loose = [...targets].filter((path) => dirname(path) !== blobFolder);
-  const sizes = await Promise.all([...blobs, ...loose].map(sizeOf));
-  const freedBytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+  const freedBytes = await bytesOf([...blobs, ...pointers]);
   return { repository, root, commits, pointers, blobs, freedBytes, everything };
 }
 
@@ -126,9 +126,27 @@ async function forget(root: string, gone: ReadonlySet<string>, pointers: readonl
   await writeRecords(root, left);
 }
 
-async function targetOf(path: string): Promise<string> {
-  const target = await readlink(path).catch(() => undefined);
-  return target === undefined ? path : resolve(dirname(path), target);
+/** Where there are no symbolic links, our record tells which blob a file of a snapshot was made from. */
+async function recordedBlobs(root: string): Promise<Map<string, string>> {
+  const records = await readRecords(root);
+  return new Map(
+    records.flatMap(({ commit, files }) =>
+      files.map(({ path, hash }): [string, string] => [
+        join(root, 'snapshots', commit, ...path.split('/')),
+        join(root, 'blobs', hash.hex),
+      ]),
+    ),
+  );
+}
+
+/** Symbolic links count nothing, and what several hard links share counts once. */
+async function bytesOf(paths: readonly string[]): Promise<number> {
+  const sizes = new Map<string, number>();
+  for (const path of paths) {
+    const stats = await lstat(path).catch(() => undefined);
+    if (stats?.isFile()) sizes.set(`${stats.dev}:${stats.ino}`, stats.size);
+  }
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
 async function filesBelow(folder: string): Promise<string[]> {

@@ -110,12 +110,16 @@ export interface RetryPolicy {
   stallMs: number;
 }
 
-/** The two things a download asks of the disk; tests put a full one here. */
+/** What a download asks of the disk; tests put a full one here, or one without symbolic links. */
 export interface Disk {
   /** Bytes free for this user on the file system that holds the folder (which exists). */
   freeBytes: (folder: string) => Promise<number>;
   /** Writes all bytes at that position. */
   write: (file: FileHandle, bytes: Uint8Array, position: number) => Promise<void>;
+  /** Makes `path` a symbolic link with this text; fails where the system does not allow one. */
+  symlink: (target: string, path: string) => Promise<void>;
+  /** Makes `path` a hard link to the file; fails where the file system knows none. */
+  link: (file: string, path: string) => Promise<void>;
 }
 
 /** What the Hub says about one file of a commit. */

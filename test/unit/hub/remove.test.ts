@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, symlink, unlink, writeFile } from 'node:fs/promises';
+import { lstat, readdir, readFile, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadCatalogue } from '../../../src/hub/catalogue.ts';
 import { overview } from '../../../src/hub/overview.ts';
@@ -89,6 +89,32 @@ describe('removal and what is on this machine', () => {
     assert((await removeIt(request)).freedBytes >= row.diskBytes);
     assert.equal((await rowOf('mine', [entry])).state, 'absent');
   });
+
+  for (const kind of ['hard links', 'copies'] as const) {
+    it(`without symbolic links: ${kind}`, async () => {
+      const refuse = (): Promise<never> => Promise.reject(new Error('no rights'));
+      const options = {
+        ...hub.options,
+        disk: { symlink: refuse, ...(kind === 'copies' && { link: refuse }) },
+      };
+      const { result } = await downloadAll(request, options);
+      const pointer = await lstat(join(result.folder, 'model.safetensors'));
+      assert(pointer.isFile());
+      assert.equal(pointer.nlink, kind === 'copies' ? 1 : 2);
+      assert.equal((await downloadAll(request, options)).result.downloadedBytes, 0);
+      const changed: Record<string, Buffer> = { ...files, 'config.json': Buffer.from('{"x": 1}') };
+      hub.server.repositories.set('a/b', { commit: next, files: changed });
+      const newer = await downloadAll(request, options);
+      assert.equal(newer.result.downloadedBytes, changed['config.json']!.length);
+      await removeIt({ ...request, revision: commit });
+      for (const [name, bytes] of Object.entries(await contentsOf(newer.result.folder))) {
+        assert(bytes.equals(changed[name]!), name);
+      }
+      assert.equal((await readdir(join(root(), 'blobs'))).length, 4);
+      await removeIt(request);
+      await assert.rejects(readdir(root()));
+    });
+  }
 
   it('lists the state, the bytes and the commit, and other models of the cache', async () => {
     const entry = { id: 'mine', repository: 'a/b', gated: true };
