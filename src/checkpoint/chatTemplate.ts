@@ -22,7 +22,9 @@ const today = { d: '26', m: '07', b: 'Jul', B: 'July', y: '24', Y: '2024' } as c
 export function renderChat(tokenizer: Tokenizer, messages: readonly ChatMessage[]): string | undefined {
   const { chatTemplate, specialTokens } = tokenizer;
   if (chatTemplate === undefined) return undefined;
-  const tokens = Object.entries(specialTokens).map(([role, text]) => [`${role}_token`, text]);
+  const tokens = Object.entries(specialTokens as Record<string, string>).map(
+    ([role, text]) => [`${role}_token`, text] as const,
+  );
   try {
     return new Template(chatTemplate).render({
       ...Object.fromEntries(tokens),

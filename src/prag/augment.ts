@@ -1,0 +1,93 @@
+/** Augmenting passages: each in other words, and three questions about it with their answers. */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeAtomically } from '../checkpoint/files.ts';
+import { throwIfCancelled } from '../protocol/errors.ts';
+import type { AugmentedPassage } from './augmentedData.ts';
+import type { TextGenerator } from './generators.ts';
+import { questionAnswerPrompt, rewritePrompt } from './prompts.ts';
+import { questionsPerPassage, readQuestionAnswers } from './questionAnswers.ts';
+
+/** What augmenting yields, one per passage, in order. */
+export interface AugmentProgress {
+  index: number;
+  total: number;
+  /** Undefined if the model gave no usable questions: the authors leave such passages out, too. */
+  augmented: AugmentedPassage | undefined;
+  /** Times that the model was asked for questions; 0: from the cache. */
+  attempts: number;
+}
+
+export interface AugmentOptions {
+  /** Where results are kept, by content; without it every run asks the model again. */
+  cacheFolder?: string | undefined;
+  /** Times that a model is asked for the questions of a passage (the authors: 100). */
+  maximumAttempts?: number;
+  seed?: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** Ten tries find out that a model cannot do it; a hundred only take longer. */
+export const defaultAttempts = 10;
+
+/**
+ * Augments passages one after the other. Results are cached by passage, model and seed as soon as they are there.
+ * @throws CancelledError; UserError from the endpoint
+ */
+export async function* augmentPassages(
+  passages: readonly string[],
+  generator: TextGenerator,
+  options: AugmentOptions = {},
+): AsyncGenerator<AugmentProgress> {
+  for (const [index, passage] of passages.entries()) {
+    throwIfCancelled(options.signal);
+    yield { index, total: passages.length, ...(await augmentPassage(passage, generator, options)) };
+  }
+}
+
+async function augmentPassage(
+  passage: string,
+  generator: TextGenerator,
+  options: AugmentOptions,
+): Promise<Pick<AugmentProgress, 'augmented' | 'attempts'>> {
+  const { cacheFolder, maximumAttempts = defaultAttempts, seed = 0, signal } = options;
+  const file = cacheFolder && join(cacheFolder, `${augmentationKey(passage, generator.name, seed)}.json`);
+  const known = file === undefined ? undefined : await readCached(file, passage);
+  if (known) return { augmented: known, attempts: 0 };
+  const rewrite = (await generator.generate(rewritePrompt(passage), seed, signal)).trim();
+  for (let attempt = 1; attempt <= maximumAttempts; attempt++) {
+    throwIfCancelled(signal);
+    const text = await generator.generate(questionAnswerPrompt(passage), seed + attempt, signal);
+    const questionAnswers = readQuestionAnswers(text);
+    if (!questionAnswers) continue;
+    const augmented = { passage, rewrite, questionAnswers };
+    if (file !== undefined) {
+      await mkdir(cacheFolder!, { recursive: true });
+      await writeAtomically(file, (handle) => handle.writeFile(`${JSON.stringify(augmented, null, 2)}\n`));
+    }
+    return { augmented, attempts: attempt };
+  }
+  return { augmented: undefined, attempts: maximumAttempts };
+}
+
+/** Identifies what a model makes of a passage. */
+function augmentationKey(passage: string, modelName: string, seed: number): string {
+  return createHash('sha256')
+    .update(JSON.stringify([passage, modelName, seed]))
+    .digest('hex');
+}
+
+/** A cached result; undefined if there is none or the file is damaged. */
+async function readCached(file: string, passage: string): Promise<AugmentedPassage | undefined> {
+  try {
+    const value = JSON.parse(await readFile(file, 'utf8')) as AugmentedPassage;
+    const isWhole =
+      value.passage === passage &&
+      typeof value.rewrite === 'string' &&
+      value.questionAnswers.length >= questionsPerPassage;
+    return isWhole ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
