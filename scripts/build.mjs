@@ -53,7 +53,7 @@ const bundles = [
   },
   {
     ...common,
-    entryPoints: { panel: 'webview/panel.ts' },
+    entryPoints: { panel: 'webview/panel.ts', training: 'webview/training.ts' },
     outdir: 'dist/webview',
     platform: 'browser',
     target: 'es2022',

@@ -25,7 +25,7 @@ import type { Span } from './text/words.ts';
 const editPauseMs = 200;
 
 export class Controller {
-  readonly #host: Host;
+  readonly #host: Host<PanelRequests>;
   readonly #change: (next: (model: PanelModel) => PanelModel) => void;
   readonly #model: () => PanelModel;
   #unsent: Partial<PanelInputs> = {};
@@ -33,7 +33,7 @@ export class Controller {
   #failures = 0;
 
   constructor(
-    host: Host,
+    host: Host<PanelRequests>,
     model: () => PanelModel,
     change: (next: (model: PanelModel) => PanelModel) => void,
   ) {

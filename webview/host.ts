@@ -1,11 +1,11 @@
-import type {
-  HostToPanel,
-  PanelError,
-  PanelReply,
-  PanelRequestName,
-  PanelRequests,
-  PanelToHost,
-} from '../src/protocol/panel.ts';
+import type { PanelError } from '../src/protocol/panel.ts';
+
+/** The requests of a panel: by name what is sent and what comes back. */
+type Requests<Table> = Record<keyof Table, { params: unknown; result: unknown }>;
+
+type Reply =
+  | { type: 'reply'; id: number; ok: true; result: unknown }
+  | { type: 'reply'; id: number; ok: false; error: PanelError };
 
 /** A request that the host answered with an error. */
 export class HostError extends Error {
@@ -18,35 +18,31 @@ export class HostError extends Error {
 }
 
 /** Sends requests to the extension host and matches its replies to them. */
-export class Host {
-  readonly #post: (message: PanelToHost) => void;
+export class Host<Table extends Requests<Table>> {
+  readonly #post: (message: unknown) => void;
   readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   #lastId = 0;
 
-  constructor(post: (message: PanelToHost) => void) {
+  constructor(post: (message: unknown) => void) {
     this.#post = post;
   }
 
   /** @throws HostError when the host replies with an error */
-  request<Name extends PanelRequestName>(
+  request<Name extends keyof Table>(
     name: Name,
-    params: PanelRequests[Name]['params'],
-  ): Promise<PanelRequests[Name]['result']> {
+    params: Table[Name]['params'],
+  ): Promise<Table[Name]['result']> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      // The compiler cannot pair a name with its parameters across a union.
-      this.#post({ type: 'request', id, name, params } as unknown as PanelToHost);
+      this.#post({ type: 'request', id, name, params });
     });
   }
 
-  /** True if the message was a reply. */
-  receive(message: HostToPanel): message is PanelReply {
-    if (message.type !== 'reply') return false;
+  receive(message: Reply): void {
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
     if (message.ok) waiting?.resolve(message.result as never);
     else waiting?.reject(new HostError(message.error));
-    return true;
   }
 }

@@ -1,6 +1,6 @@
 /** The comparison panel: connects the host's messages, the state and the views. */
 import './panel.css';
-import type { HostToPanel } from '../src/protocol/panel.ts';
+import type { HostToPanel, PanelRequests } from '../src/protocol/panel.ts';
 import { Controller } from './controller.ts';
 import { element } from './dom.ts';
 import { Host } from './host.ts';
@@ -19,7 +19,7 @@ const storePauseMs = 1000;
 
 registerToolkit();
 let model: PanelModel = fromStored(vscode.getState());
-const host = new Host((message) => vscode.postMessage(message));
+const host = new Host<PanelRequests>((message) => vscode.postMessage(message));
 const controller = new Controller(host, () => model, change);
 const popover = new TokenPopover();
 const question = questionView(controller);
@@ -72,8 +72,8 @@ const main = document.getElementById('panel') ?? document.body.appendChild(eleme
 main.append(...views.map((view) => view.root), popover.root);
 
 window.addEventListener('message', ({ data }: MessageEvent<HostToPanel>) => {
-  if (host.receive(data)) return;
-  if (data.type === 'focus') focus(data.target);
+  if (data.type === 'reply') host.receive(data);
+  else if (data.type === 'focus') focus(data.target);
   else change((before) => receive(before, data));
 });
 

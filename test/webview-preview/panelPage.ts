@@ -79,7 +79,7 @@ export async function openPanel(browser: Browser, options: PanelPageOptions): Pr
     if (requested !== origin) return route.abort();
     if (pathname === '/panel.js') return route.fulfill({ contentType: 'text/javascript', body: script });
     if (pathname === '/panel.css') return route.fulfill({ contentType: 'text/css', body: style });
-    return route.fulfill({ contentType: 'text/html', body: html(theme) });
+    return route.fulfill({ contentType: 'text/html', body: html(entry, theme) });
   });
   await page.addInitScript(standInForVsCode, state);
   await page.goto(origin);
@@ -140,7 +140,7 @@ function standInForVsCode(state: unknown): void {
   });
 }
 
-function html(theme: ThemeName): string {
+function html(entry: string, theme: ThemeName): string {
   const nonce = 'preview';
   const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src ${origin} 'unsafe-inline'; font-src ${origin}; img-src ${origin}`;
   const variables = Object.entries(themes[theme]).map(([name, value]) => `--vscode-${name}: ${value};`);
@@ -149,6 +149,6 @@ function html(theme: ThemeName): string {
 <html lang="en" style='${variables.join(' ')}'>
 <head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">
 <link rel="stylesheet" href="/panel.css"></head>
-<body class="${kind}" data-vscode-theme-kind="${kind}"><main id="panel"></main>
+<body class="${kind}" data-vscode-theme-kind="${kind}"><main id="${entry}"></main>
 <script nonce="${nonce}" src="/panel.js"></script></body></html>`;
 }

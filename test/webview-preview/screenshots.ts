@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { launchBrowser, openPanel, settle } from './panelPage.ts';
 import { doneState, emptyState, hostileState, readyState, streamingState, troubledState } from './states.ts';
+import { pausedTraining, trainingState } from './trainingStates.ts';
 import type { ThemeName } from './themes.ts';
 
 interface Shot {
+  entry?: 'panel' | 'training';
   name: string;
   state: unknown;
   themes: ThemeName[];
@@ -63,16 +65,21 @@ const shots: Shot[] = [
   },
 ];
 
+shots.push(
+  { entry: 'training', name: 'training', state: trainingState, themes: all, widths: [1000] },
+  { entry: 'training', name: 'training', state: pausedTraining, themes: ['light'], widths: [320] },
+);
+
 const [folder = 'screenshots', part = ''] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
 const browser = await launchBrowser();
 try {
-  for (const { name, state, themes, widths, prepare } of shots) {
+  for (const { entry, name, state, themes, widths, prepare } of shots) {
     for (const theme of themes) {
       for (const width of widths) {
         const file = `${name}-${theme}-${width}.png`;
         if (!file.includes(part)) continue;
-        const page = await openPanel(browser, { state, theme, width, height: 950 });
+        const page = await openPanel(browser, { entry, state, theme, width, height: 950 });
         await prepare?.(page);
         await settle(page);
         // A picture of the full page moves the pointer away, and with it the popover.
