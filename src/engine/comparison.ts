@@ -1,17 +1,24 @@
 /** One comparison from request to events: loads what it names, builds the prompts, decodes. Used by CLI and engine. */
 import { readVirtualTokens, type VirtualTokens } from '../checkpoint/virtualTokens.ts';
 import { Decoder } from '../decoder/decoder.ts';
+import type { LoraAdapter } from '../checkpoint/types.ts';
+import { adapterOf, buildVariant, virtualTokenCount, type AdapterKind } from '../evaluation/variants.ts';
+import {
+  describeProgress,
+  mergedAdapter,
+  openPassageEncoder,
+  readFewShotFile,
+} from '../prag/passageAdapters.ts';
+import { unrelatedPassages } from '../prag/unrelatedPassages.ts';
 import { resolveModel, resolveTokenFile } from '../hub/resolve.ts';
 import type {
   ComparisonEvent,
   ComparisonRequest,
   LoadedModel,
   ModelSelection,
-  VariantId,
 } from '../protocol/comparison.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { PromptTemplates } from '../spring/prompts.ts';
-import { buildVariant } from '../spring/variants.ts';
 
 /** Decoder settings that only the command line and tests set. */
 export interface ComparisonOptions {
@@ -71,8 +78,10 @@ export class ComparisonEngine {
     const { question, passages } = request;
     const { tokenizer } = decoder;
     const { templates } = options;
+    const fewShot = await readFewShotFile(request.prag?.fewShotFile);
+    const adapters = yield* encodePassages(request, decoder, fewShot, options.signal);
     const variants = request.variants.map((id) =>
-      buildVariant(id, { question, passages, tokenizer, virtualTokens, ...(templates && { templates }) }),
+      buildVariant(id, { question, passages, tokenizer, virtualTokens, templates, adapters, fewShot }),
     );
     yield {
       type: 'prepared',
@@ -105,6 +114,34 @@ async function readTokenFile(
   return readVirtualTokens(file, { hiddenSize: decoder.checkpoint.config.hiddenSize });
 }
 
-function virtualTokenCount(id: VariantId): number {
-  return id.startsWith('spring:') ? Number(id.slice('spring:'.length)) : 0;
+/** The merged adapters that the variants need; passages that have none yet are encoded now. */
+async function* encodePassages(
+  { variants, passages, model, prag = {} }: ComparisonRequest,
+  decoder: Decoder,
+  fewShot: string | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ComparisonEvent, Partial<Record<AdapterKind, LoraAdapter>>> {
+  const kinds = new Set(variants.map(adapterOf));
+  const adapters: Partial<Record<AdapterKind, LoraAdapter>> = {};
+  if (!kinds.has('passages') && !kinds.has('unrelated')) return adapters;
+  const encoder = await openPassageEncoder(decoder, model, prag, fewShot);
+  try {
+    const texts: Record<AdapterKind, string[]> = {
+      passages: passages.map(({ text }) => text),
+      // as many as the question's own, so that the two differ in content alone
+      unrelated: unrelatedPassages.slice(0, Math.max(1, passages.length)).map(({ passage }) => passage),
+    };
+    for (const kind of ['passages', 'unrelated'] as const) {
+      if (!kinds.has(kind)) continue;
+      const encoding = mergedAdapter(encoder, texts[kind], signal);
+      let progress = await encoding.next();
+      for (; !progress.done; progress = await encoding.next()) {
+        yield { type: 'loading', message: describeProgress(progress.value) };
+      }
+      adapters[kind] = progress.value;
+    }
+  } finally {
+    await encoder.dispose();
+  }
+  return adapters;
 }

@@ -1,7 +1,7 @@
 /** What an experiment compares: a variant of the prompt at a number of passages. */
 import type { VariantId } from '../protocol/comparison.ts';
 import { UserError } from '../protocol/errors.ts';
-import { parseVariants } from '../spring/variants.ts';
+import { adapterOf, parseVariants, showsPassages, virtualTokenCount } from './variants.ts';
 
 export interface Condition {
   variant: VariantId;
@@ -32,7 +32,7 @@ export function expandConditions(
   if (passageCounts.length === 0) throw new UserError('No number of passages is given.');
   return ids.flatMap((variant) => {
     const k = virtualTokenCount(variant);
-    const counts = variant === 'no-rag' ? [0] : passageCounts;
+    const counts = showsPassages(variant) || adapterOf(variant) ? passageCounts : [0];
     return counts.map((passages) => ({ variant, k, passages }));
   });
 }
@@ -40,8 +40,4 @@ export function expandConditions(
 /** Identifies a condition among the predictions of an experiment. */
 export function conditionKey({ variant, passages }: Pick<Condition, 'variant' | 'passages'>): string {
   return `${variant} ${passages}`;
-}
-
-function virtualTokenCount(variant: VariantId): number {
-  return Number(/^spring:(\d+)/.exec(variant)?.[1] ?? 0);
 }

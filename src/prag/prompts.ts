@@ -45,20 +45,21 @@ export function assistantText({ answer, fewShot }: Pick<PragPromptParts, 'answer
  * Token ids of a prompt: the user's text in the model's chat template, then the assistant's beginning, tokenised by
  * itself. A model without a chat template gets the plain texts, a line break between them, and BOS as its tokenizer
  * adds it.
- * @returns `answerStart`: the index of the first token of the assistant's text
+ * @returns `answerStart`: the index of the first token of the assistant's text; `text`: all of it, for people
  * @throws UserError for an empty question
  */
 export function pragPrompt(
   tokenizer: Tokenizer,
   parts: PragPromptParts,
-): { tokenIds: number[]; answerStart: number } {
+): { tokenIds: number[]; answerStart: number; text: string } {
   if (parts.question.trim() === '') throw new UserError('The question is empty: type what you want to know.');
   const user = userText(parts);
   const chat = renderChat(tokenizer, [{ role: 'user', content: user }]);
   const asked =
     chat === undefined ? tokenizer.encode(`${user}\n`) : tokenizer.encode(chat, { addSpecialTokens: false });
   const answered = tokenizer.encode(assistantText(parts), { addSpecialTokens: false });
-  return { tokenIds: [...asked, ...answered], answerStart: asked.length };
+  const text = (chat ?? `${user}\n`) + assistantText(parts);
+  return { tokenIds: [...asked, ...answered], answerStart: asked.length, text };
 }
 
 /** Ends with one question mark, no space before it. */

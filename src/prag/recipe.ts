@@ -29,7 +29,9 @@ export const authorsRecipe: EncodingRecipe = {
  * @throws UserError for a value that makes no sense
  */
 export function makeRecipe(changes: Partial<EncodingRecipe>): EncodingRecipe {
-  const given = Object.fromEntries(Object.entries(changes as Record<string, unknown>).filter(([, value]) => value !== undefined));
+  const given = Object.fromEntries(
+    Object.entries(changes as Record<string, unknown>).filter(([, value]) => value !== undefined),
+  );
   const recipe: EncodingRecipe = { ...authorsRecipe, ...given };
   for (const name of ['rank', 'loraAlpha', 'epochs', 'learningRate'] as const) {
     if (!(recipe[name] > 0)) throw new UserError(`The recipe's ${name} must be more than 0.`);

@@ -8,7 +8,15 @@ import type { Passage } from './passages.ts';
  * One way to ask: without passages, with passages alone, with the paper's hand-written instruction, or with the
  * first K virtual tokens of the embedding file between passages and question.
  */
-export type VariantId = 'no-rag' | 'baseline' | 'prompt' | `spring:${number}`;
+export type SpringVariantId = 'no-rag' | 'baseline' | 'prompt' | `spring:${number}`;
+
+/**
+ * Ways that Parametric RAG asks, in its own chat prompt: with passages alone, with the passages' adapters alone, with
+ * both, or with adapters of unrelated passages; and SPRING's prompt with the passages' adapters.
+ */
+export type PragVariantId = 'icl' | 'prag' | 'prag+rag' | 'placebo' | `spring:${number}+prag`;
+
+export type VariantId = SpringVariantId | PragVariantId;
 
 /** How answers are generated. The same fields as the decoder's settings; absent = the decoder's default. */
 export interface AnswerSettings {
@@ -44,6 +52,37 @@ export interface ComparisonRequest extends ModelSelection {
   tokenFile: string | null;
   variants: VariantId[];
   settings: AnswerSettings;
+  /** How passages become adapters, for the variants of Parametric RAG; absent: the defaults. */
+  prag?: PragOptions;
+}
+
+/** Everything is optional: what is absent has the authors' settings. */
+export interface PragOptions {
+  /** Folder of the trained adapters; default: the user's cache folder. */
+  storeFolder?: string | undefined;
+  /** Of all stored adapters together. */
+  storeBytes?: number | undefined;
+  /** PEFT folder that training starts from, such as a warmed-up start. */
+  startFolder?: string | undefined;
+  /** File of augmented passages in the authors' format. */
+  augmentedFile?: string | undefined;
+  /** Writes augmentations instead of the model itself; an OpenAI-compatible server. */
+  endpoint?: { url: string; model: string; apiKey?: string | undefined } | undefined;
+  /** File of reasoning examples: asks and trains with chain of thought. */
+  fewShotFile?: string | undefined;
+  recipe?: PragRecipe | undefined;
+}
+
+/** How adapters are trained. */
+export interface PragRecipe {
+  rank?: number | undefined;
+  loraAlpha?: number | undefined;
+  learningRate?: number | undefined;
+  weightDecay?: number | undefined;
+  epochs?: number | undefined;
+  /** Which tokens the loss is on. */
+  labels?: 'all' | 'answer' | undefined;
+  seed?: number | undefined;
 }
 
 export interface TokenAlternative {

@@ -1,14 +1,17 @@
 /** `spring ask`: a question answered in several variants, side by side. */
 import type { RegisterCommand } from './index.ts';
 import { Option } from 'commander';
+import { readModelConfig } from '../../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { ComparisonEngine } from '../../engine/comparison.ts';
+import { loadCatalogue } from '../../hub/catalogue.ts';
+import { fitOf } from '../../hub/fit.ts';
 import { resolveTokenFile } from '../../hub/resolve.ts';
-import type { Answer, VariantId, VariantPlan } from '../../protocol/comparison.ts';
+import type { Answer, LoadedModel, VariantId, VariantPlan } from '../../protocol/comparison.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { Passage } from '../../protocol/passages.ts';
 import { parseTemplates } from '../../spring/prompts.ts';
-import { parseVariants } from '../../spring/variants.ts';
+import { parseVariants } from '../../evaluation/variants.ts';
 import {
   addModelOptions,
   addSamplingOptions,
@@ -24,7 +27,7 @@ import { bold, dim, indented, layout, LiveRegion, printable, terminalWidth, type
 interface AskOptions extends ModelOptions, SamplingOptions {
   workspace?: string;
   passages?: string;
-  top: number;
+  top?: number;
   tokens?: string;
   k?: number;
   variants?: string;
@@ -39,7 +42,7 @@ export const registerAsk: RegisterCommand = (program) => {
     .description('answer a question from passages, with and without virtual tokens')
     .option('--workspace <folder>', 'retrieve the passages from the documents of this folder')
     .option('--passages <file>', 'a JSON file of passages: strings or {text, path, startLine, endLine}')
-    .option('--top <n>', 'number of passages', count, 3)
+    .option('--top <n>', 'number of passages (default: 3 of a workspace, all of a file)', count)
     .option('--tokens <file>', 'virtual tokens: a .pt or .safetensors file, or a name from `spring models`')
     .option('-k <n>', 'number of virtual tokens (default: all of the file)', count)
     .option('--variants <list>', 'no-rag, baseline, prompt, spring:K, with commas between')
@@ -90,8 +93,11 @@ async function ask(question: string, options: AskOptions): Promise<void> {
       overflow,
       ...(templates && { templates }),
     })) {
-      if (event.type === 'prepared') plans = event.variants;
-      if (event.type === 'prepared') view?.start(plans);
+      if (event.type === 'loaded' && tokenFile !== null) await warnOfMisfit(tokenFile, event.model);
+      if (event.type === 'prepared') {
+        plans = event.variants;
+        view?.start(plans);
+      }
       if (event.type === 'token') view?.addText(event.variant, event.token.text);
       if (event.type === 'answer') {
         answers.set(event.variant, event.answer);
@@ -120,6 +126,17 @@ async function defaultVariants(options: AskOptions, tokenFile: string | null): P
   return ['baseline', `spring:${k}`];
 }
 
+/** A file of the right width that was trained for another model gives wrong answers silently: say so. */
+async function warnOfMisfit(tokenFile: string, { model, folder }: LoadedModel): Promise<void> {
+  const tokens = await readVirtualTokens(await resolveTokenFile(tokenFile));
+  const { fit, message } = fitOf(
+    tokens,
+    { hiddenSize: tokens.hiddenSize, name: model, folder },
+    loadCatalogue(),
+  );
+  if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
+}
+
 async function findPassages(question: string, options: AskOptions, signal: AbortSignal): Promise<Passage[]> {
   if (options.workspace !== undefined && options.passages !== undefined) {
     throw new UserError('Give either --workspace or --passages, not both.');
@@ -130,7 +147,12 @@ async function findPassages(question: string, options: AskOptions, signal: Abort
       'Where are the passages? Give --workspace FOLDER to retrieve them, or --passages FILE.json.',
     );
   }
-  const { passages, notices } = await retrieveFromWorkspace(options.workspace, question, options.top, signal);
+  const { passages, notices } = await retrieveFromWorkspace(
+    options.workspace,
+    question,
+    options.top ?? 3,
+    signal,
+  );
   for (const notice of notices) process.stderr.write(`${notice}\n`);
   if (passages.length === 0) process.stderr.write('No passage matches the question.\n');
   return passages;

@@ -14,7 +14,7 @@ import { summarize, summaryTable, type ConditionSummary } from '../../evaluation
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
 import { defaultTemplates, parseTemplates } from '../../spring/prompts.ts';
-import { buildVariant } from '../../spring/variants.ts';
+import { buildVariant } from '../../evaluation/variants.ts';
 import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
 import type { RegisterCommand } from './index.ts';
 

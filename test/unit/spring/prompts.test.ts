@@ -5,7 +5,7 @@ import type { PromptPiece } from '../../../src/protocol/comparison.ts';
 import { UserError } from '../../../src/protocol/errors.ts';
 import { parseTemplates } from '../../../src/spring/prompts.ts';
 import { tokenizePrompt, tokenizeText } from '../../../src/spring/tokenizePrompt.ts';
-import { buildVariant, parseVariants } from '../../../src/spring/variants.ts';
+import { buildVariant, parseVariants } from '../../../src/evaluation/variants.ts';
 import { assertGolden } from '../../support/golden.ts';
 import { demoFolder } from '../../support/oracle.ts';
 

@@ -1,0 +1,121 @@
+/** From the options of a comparison to merged adapters: what the engine and the command line use. */
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { env, platform } from 'node:process';
+import { mergeAdaptersCat } from '../checkpoint/lora.ts';
+import type { LoraAdapter } from '../checkpoint/types.ts';
+import type { Decoder } from '../decoder/decoder.ts';
+import type { PragOptions } from '../protocol/comparison.ts';
+import { messageOf, UserError } from '../protocol/errors.ts';
+import { AdapterStore } from './adapterStore.ts';
+import { parseAugmentedData } from './augmentedData.ts';
+import { generatingAugmenter, preparedAugmenter } from './augmenter.ts';
+import { PassageEncoder, type EncodeProgress, type EncoderModel } from './encode.ts';
+import { fewShotText } from './fewShot.ts';
+import { EndpointGenerator, LocalGenerator, type TextGenerator } from './generators.ts';
+import { makeRecipe } from './recipe.ts';
+import { unrelatedPassages } from './unrelatedPassages.ts';
+
+/** Where adapters are kept if nothing else is said: the user's cache folder. */
+export function defaultStoreFolder(): string {
+  const cache =
+    platform === 'win32'
+      ? (env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'))
+      : (env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'));
+  return join(cache, 'spring-rag', 'adapters');
+}
+
+/** The parts of an open decoder that encoding needs. */
+export function encoderModel(decoder: Decoder, name: string): EncoderModel {
+  const { checkpoint, tokenizer, embeddings } = decoder;
+  return { checkpoint, tokenizer, embeddings, name };
+}
+
+/** The model that augments: an endpoint if one is given, else the local model. */
+export function chooseGenerator(decoder: Decoder, model: string, { endpoint }: PragOptions): TextGenerator {
+  return endpoint ? new EndpointGenerator(endpoint) : new LocalGenerator(decoder, model);
+}
+
+/**
+ * An encoder as the options say.
+ * @param model the model's name, for the records of its adapters
+ * @param fewShot text of the examples, if the adapters are for the chain-of-thought prompt
+ * @throws UserError for files that cannot be used
+ */
+export async function openPassageEncoder(
+  decoder: Decoder,
+  model: string,
+  options: PragOptions,
+  fewShot?: string,
+): Promise<PassageEncoder> {
+  const folder = options.storeFolder ?? defaultStoreFolder();
+  const generator = chooseGenerator(decoder, model, options);
+  const cacheFolder = join(folder, 'augmentations');
+  const generating = generatingAugmenter(generator, { cacheFolder });
+  const prepared = await readAugmentedFile(options.augmentedFile);
+  return PassageEncoder.open(encoderModel(decoder, model), {
+    store: new AdapterStore(folder, options.storeBytes),
+    augmenter: preparedAugmenter([...prepared, { augmented: [...unrelatedPassages] }], generating),
+    recipe: makeRecipe({ ...options.recipe, fewShot }),
+    startFolder: options.startFolder,
+  });
+}
+
+/** The few-shot text of the options' file; undefined without one. @throws UserError */
+export async function readFewShotFile(file: string | undefined): Promise<string | undefined> {
+  return file === undefined ? undefined : fewShotText(await readJson(file), file);
+}
+
+/** Passes the encoder's progress on; returns the adapters of the passages that could be encoded, merged. */
+export async function* mergedAdapter(
+  encoder: PassageEncoder,
+  passages: readonly string[],
+  signal?: AbortSignal,
+): AsyncGenerator<EncodeProgress, LoraAdapter> {
+  const adapters: LoraAdapter[] = [];
+  for await (const progress of encoder.encode(passages, signal)) {
+    if (progress.type === 'encoded') adapters.push(progress.adapter);
+    yield progress;
+  }
+  if (adapters.length === 0) {
+    throw new UserError(
+      passages.length === 0
+        ? 'Parametric RAG needs passages: there are none to encode.'
+        : 'None of the passages could be encoded, because the model gave no usable questions about them. Let a ' +
+            'larger model write the augmentation (an OpenAI-compatible endpoint), or give a file of augmented data.',
+    );
+  }
+  return mergeAdapters(adapters);
+}
+
+/** Several adapters as one, each with weight 1, as the authors merge them; one alone stays as it is. */
+export function mergeAdapters(adapters: readonly LoraAdapter[]): LoraAdapter {
+  const [first] = adapters;
+  if (adapters.length === 1) return first!;
+  return mergeAdaptersCat(
+    adapters,
+    adapters.map(() => 1),
+  );
+}
+
+/** One line of progress for people. */
+export function describeProgress(progress: EncodeProgress): string {
+  const passage = `passage ${progress.index + 1} of ${progress.total}`;
+  if (progress.type === 'augmenting') return `Augmenting ${passage}`;
+  if (progress.type === 'step') return `Encoding ${passage}: step ${progress.step} of ${progress.steps}`;
+  if (progress.type === 'failed') return `Left out ${passage}: ${progress.reason}`;
+  return `Encoded ${passage}`;
+}
+
+async function readAugmentedFile(file: string | undefined): Promise<ReturnType<typeof parseAugmentedData>> {
+  return file === undefined ? [] : parseAugmentedData(await readJson(file), file);
+}
+
+async function readJson(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw new UserError(`${file} cannot be read as JSON: ${messageOf(error)}`);
+  }
+}
