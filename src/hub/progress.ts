@@ -6,13 +6,16 @@ const intervalMs = 200;
 /** Turns byte counts into progress events: at most five a second, with the rate over the last five seconds. */
 export class ProgressMeter {
   readonly #totalBytes: number;
+  readonly #now: () => number;
   #received = 0;
   #samples: { time: number; received: number }[];
   #lastEvent = -Infinity;
 
-  constructor(totalBytes: number) {
+  /** @param now a clock in milliseconds */
+  constructor(totalBytes: number, now: () => number = () => performance.now()) {
     this.#totalBytes = totalBytes;
-    this.#samples = [{ time: performance.now(), received: 0 }];
+    this.#now = now;
+    this.#samples = [{ time: now(), received: 0 }];
   }
 
   /**
@@ -28,7 +31,7 @@ export class ProgressMeter {
     received: number,
   ): (DownloadEvent & { type: 'progress' }) | undefined {
     this.#received += received;
-    const now = performance.now();
+    const now = this.#now();
     if (now - this.#lastEvent < intervalMs && doneBytes < this.#totalBytes) return undefined;
     this.#lastEvent = now;
     this.#samples.push({ time: now, received: this.#received });

@@ -12,6 +12,8 @@ export interface ResolveOptions {
   catalogue?: Catalogue;
   /** Default: the environment's Hub cache. */
   cacheDir?: string;
+  /** What a repository that the catalogue does not have is expected to hold. Default: a decoder. */
+  kind?: 'chat' | 'embedding';
   /** The folder that holds `media/`; default: the nearest one above this module. */
   extensionFolder?: string;
 }
@@ -49,9 +51,9 @@ export async function resolveModel(nameOrFolder: string, options: ResolveOptions
     : repositoryOf(nameOrFolder);
   if (repository === undefined) throw unknownModel(nameOrFolder, catalogue);
   const cacheDir = options.cacheDir ?? environmentCacheDir();
-  const kind = entry?.kind ?? 'chat';
+  const kind = entry?.kind ?? options.kind ?? 'chat';
   const snapshot = await findSnapshot(cacheDir, repository, kind, { revision, file: fileOf(entry) });
-  const command = `spring download ${entry?.id ?? nameOrFolder}`;
+  const command = `spring download ${entry?.id ?? nameOrFolder}${entry === undefined && kind === 'embedding' ? ' --kind embedding' : ''}`;
   if (snapshot === undefined) {
     throw new UserError(
       `The model ${nameOrFolder} is not on this machine (looked in ${cacheDir}). Get it with "${command}".`,

@@ -70,6 +70,16 @@ describe('names of models', () => {
     await refused(resolveModel('a/b', { cacheDir }), /lacks model-2\.safetensors.*spring download a\/b/);
   });
 
+  it('a retrieval model needs other files than a decoder', async () => {
+    const snapshot = await cache('a/b', { 'config.json': '{}', 'tokenizer.json': '{}' });
+    const embedding = { cacheDir, kind: 'embedding' } as const;
+    await refused(resolveModel('a/b', embedding), /lacks onnx\/model\.onnx.*download a\/b --kind embedding/);
+    await mkdir(join(snapshot, 'onnx'));
+    await writeFile(join(snapshot, 'onnx', 'model.onnx'), '');
+    assert.equal(await resolveModel('a/b', embedding), snapshot);
+    await refused(resolveModel('a/b', { cacheDir }), /lacks model\.safetensors/);
+  });
+
   it('says how to get what is not there', async () => {
     await refused(resolveModel('qwen3-0.6b', { cacheDir }), /"spring download qwen3-0\.6b"/);
     await refused(resolveModel('nonsense', { cacheDir }), /The list has: demo, smollm2/);
