@@ -192,7 +192,7 @@ describe('downloads from the Hub', () => {
 
   it('a stalled connection is cut and tried again', async () => {
     faults({ kind: 'stall', after: 10_000 });
-    const retry = { ...hub.options.retry, stallMs: 100 };
+    const retry = { ...hub.options.retry, attempts: 20, stallMs: 200 };
     await downloadAll(request, { ...hub.options, retry });
     await assertComplete();
   });
