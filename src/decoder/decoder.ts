@@ -10,6 +10,7 @@ import { throwIfCancelled } from '../protocol/errors.ts';
 import { Answering } from './answering.ts';
 import { BatchDecoding, type DecodingRow } from './batchDecoding.ts';
 import { fitToContext } from './context.ts';
+import { chooseDevice } from './device.ts';
 import { release } from './keyValueCache.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
@@ -55,13 +56,15 @@ export class Decoder {
    */
   static async open(folder: string, options: DecoderOptions = {}): Promise<Decoder> {
     const start = performance.now();
+    const chosen = await chooseDevice(options.device ?? 'auto');
     const checkpoint = await openCheckpoint(folder);
     const tokenizer = await openTokenizer(folder, checkpoint.config.vocabSize);
     throwIfCancelled(options.signal);
     const embeddings = await EmbeddingTable.open(checkpoint);
     const session = await DecoderSession.open(checkpoint, {
-      device: options.device === 'webgpu' ? 'webgpu' : 'cpu',
+      device: chosen.device,
       precision: options.precision === 'f16' ? 'f16' : 'f32',
+      plainAttention: chosen.webgpu?.fusedAttention === false,
     });
     return new Decoder(checkpoint, tokenizer, embeddings, session, performance.now() - start);
   }

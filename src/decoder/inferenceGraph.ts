@@ -15,6 +15,8 @@ export interface InferenceGraphOptions {
   activations: ActivationType;
   /** Whether the graph has LoRA inputs. */
   lora: boolean;
+  /** Keep to attention kernels that do not depend on the adapter's subgroups (device.ts tests them). */
+  plainAttention: boolean;
 }
 
 /**
@@ -57,12 +59,14 @@ class InferenceOperators implements DecoderOperators {
   private readonly cosCache: Value;
   private readonly sinCache: Value;
   private readonly batchShape: Value;
+  private readonly attentionSink: Value | undefined;
 
   constructor(graph: Graph, config: ModelConfig, weights: GraphWeights, options: InferenceGraphOptions) {
     this.graph = graph;
     this.config = config;
     this.weights = weights;
     this.type = options.activations;
+    if (options.plainAttention) this.attentionSink = noSink(graph, config.numHeads, this.type);
     const halfDim = rotaryDim(config) / 2;
     this.batchShape = graph.input('batch_shape', 'int64', [3]);
     this.seqlensK = graph.input('seqlens_k', 'int32', ['batch']);
@@ -130,6 +134,7 @@ class InferenceOperators implements DecoderOperators {
       [
         ...[q, k, v].map((value) => this.unflatten(value)),
         ...[pastKey, pastValue, this.seqlensK, this.totalSequenceLength, this.cosCache, this.sinCache],
+        ...(this.attentionSink ? [null, null, this.attentionSink] : []),
       ],
       [this.type, this.type, this.type],
       {
@@ -138,6 +143,7 @@ class InferenceOperators implements DecoderOperators {
         do_rotary: 1,
         scale: { float: 1 / Math.sqrt(headDim) },
         local_window_size: config.slidingWindows[layer] ?? -1,
+        ...(this.attentionSink ? { smooth_softmax: 1 } : {}),
       },
       { domain: microsoftDomain },
     );
@@ -160,4 +166,14 @@ class InferenceOperators implements DecoderOperators {
   private flatten(x: Value): Value {
     return this.graph.node('Flatten', [x], { axis: 2 });
   }
+}
+
+/**
+ * A logit for "nothing" in the softmax of each head, so low that it takes no share: with it the result is the same, but
+ * the WebGPU provider does not choose its fused prefill kernel.
+ */
+function noSink(graph: Graph, numHeads: number, type: ActivationType): Value {
+  const low = type === 'float16' ? -60000 : -1e30;
+  const float32 = graph.constant('no_sink', 'float32', [numHeads], new Float32Array(numHeads).fill(low));
+  return castTo(graph, float32, type);
 }

@@ -47,7 +47,8 @@ export function retain(cache: KeyValueCache): KeyValueCache {
 
 /** Gives up one ownership; the last frees the cache. */
 export function release(cache: KeyValueCache): void {
-  if (cache.owners <= 0) throw new Error('A cache of keys and values was released more often than it was owned.');
+  if (cache.owners <= 0)
+    throw new Error('A cache of keys and values was released more often than it was owned.');
   if (--cache.owners === 0) {
     for (const tensor of cache.tensors) if (tensor.location === 'gpu-buffer') tensor.dispose();
     cache.tensors.length = 0;

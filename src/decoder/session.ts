@@ -31,6 +31,8 @@ export interface ForwardInput {
 export interface SessionOptions {
   device: Device;
   precision: Precision;
+  /** See InferenceGraphOptions; default false. */
+  plainAttention?: boolean;
 }
 
 /** Cosines and sines as inputs of the graph. */
@@ -161,7 +163,11 @@ export class DecoderSession {
       const tensor = new Tensor('float32', data, [tables.positions, tables.halfDim]);
       return this.deviceMemory ? await this.deviceMemory.upload(tensor) : tensor;
     };
-    const inputs = { positions: tables.positions, cos: await input(tables.cos), sin: await input(tables.sin) };
+    const inputs = {
+      positions: tables.positions,
+      cos: await input(tables.cos),
+      sin: await input(tables.sin),
+    };
     this.tables.set(regime, inputs);
     return inputs;
   }
@@ -189,7 +195,7 @@ async function createSession(
   const graph = emitInferenceGraph(
     config,
     (emitted) => new CheckpointWeights(emitted, checkpoint, activations),
-    { activations, lora },
+    { activations, lora, plainAttention: options.plainAttention ?? false },
   );
   const { bytes, externalFolder } = graph.encode();
   const session: Record<string, string | undefined> = {
