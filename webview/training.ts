@@ -33,7 +33,7 @@ async function send(name: keyof TrainingPanelRequests): Promise<void> {
 }
 
 const status = trainingStatus((name) => void send(name));
-const loss = chartView({ title: 'Loss', format: (value) => value.toFixed(2), faint: 'Step' });
+const loss = chartView({ title: 'Loss', format: (value) => value.toFixed(2), faint: 'Each step' });
 const exactMatch = chartView({
   title: 'Exact match on the validation data',
   range: [0, 1],

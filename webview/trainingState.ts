@@ -56,7 +56,7 @@ export function lossCurves({ steps, validations }: TrainingPanelState): Curves {
   return {
     steps: places,
     curves: [
-      { label: 'Step', values: at(places, steps, ({ loss }) => loss) },
+      { label: 'Each step', values: at(places, steps, ({ loss }) => loss) },
       { label: 'Mean', values: at(places, runningMean(steps), ({ loss }) => loss) },
       { label: 'Validation', values: at(places, validations, ({ loss }) => loss) },
     ],

@@ -5,6 +5,8 @@ import type { Curves } from '../trainingState.ts';
 /** Curves differ in dash as well as in colour. */
 const colours = ['charts-blue', 'charts-orange', 'charts-green', 'charts-purple', 'charts-foreground'];
 const dashes = [[], [8, 4], [2, 3], [8, 3, 2, 3], [14, 4]];
+/** The same in the legend. */
+const borders = ['solid', 'dashed', 'dotted', 'double', 'groove'];
 const height = 220;
 
 export interface ChartOptions {
@@ -40,6 +42,7 @@ export function chartView({ title, range, format, faint }: ChartOptions): {
   const optionsFor = ({ curves }: Curves): uPlot.Options => ({
     width: place.clientWidth,
     height,
+    legend: { markers: { dash: (_, index) => borders[(index - 1) % borders.length]! } },
     cursor: { drag: { x: false, y: false } },
     scales: { x: { time: false }, ...(range && { y: { range } }) },
     axes: [axis(), { ...axis(), values: (_, ticks) => ticks.map(format), size: 56 }],
