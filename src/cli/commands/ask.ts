@@ -22,9 +22,10 @@ import {
   type SamplingOptions,
 } from '../options.ts';
 import { readPassagesFile, retrieveFromWorkspace } from '../passages.ts';
+import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
 import { bold, dim, indented, layout, LiveRegion, printable, terminalWidth, type Cell } from '../terminal.ts';
 
-interface AskOptions extends ModelOptions, SamplingOptions {
+interface AskOptions extends ModelOptions, SamplingOptions, PragCommandOptions {
   workspace?: string;
   passages?: string;
   top?: number;
@@ -45,7 +46,10 @@ export const registerAsk: RegisterCommand = (program) => {
     .option('--top <n>', 'number of passages (default: 3 of a workspace, all of a file)', count)
     .option('--tokens <file>', 'virtual tokens: a .pt or .safetensors file, or a name from `spring models`')
     .option('-k <n>', 'number of virtual tokens (default: all of the file)', count)
-    .option('--variants <list>', 'no-rag, baseline, prompt, spring:K, with commas between')
+    .option(
+      '--variants <list>',
+      'no-rag, baseline, prompt, spring:K, icl, prag, prag+rag, placebo, spring:K+prag',
+    )
     .option(
       '--templates <file>',
       'a JSON file of prompt templates: passage, separator, instruction, question',
@@ -56,8 +60,8 @@ export const registerAsk: RegisterCommand = (program) => {
         .default('refuse'),
     )
     .option('--json', 'print one JSON document');
-  addSamplingOptions(addModelOptions(command)).action((question: string, options: AskOptions) =>
-    ask(question, options),
+  addPragOptions(addSamplingOptions(addModelOptions(command))).action(
+    (question: string, options: AskOptions) => ask(question, options),
   );
 };
 
@@ -86,6 +90,7 @@ async function ask(question: string, options: AskOptions): Promise<void> {
       tokenFile,
       variants,
       settings: samplingSettings(options),
+      prag: readPragOptions(options),
     };
     const { overflow } = options;
     for await (const event of engine.compare(request, {
@@ -129,11 +134,8 @@ async function defaultVariants(options: AskOptions, tokenFile: string | null): P
 /** A file of the right width that was trained for another model gives wrong answers silently: say so. */
 async function warnOfMisfit(tokenFile: string, { model, folder }: LoadedModel): Promise<void> {
   const tokens = await readVirtualTokens(await resolveTokenFile(tokenFile));
-  const { fit, message } = fitOf(
-    tokens,
-    { hiddenSize: tokens.hiddenSize, name: model, folder },
-    loadCatalogue(),
-  );
+  const { hiddenSize } = await readModelConfig(folder);
+  const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, loadCatalogue());
   if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
 }
 
