@@ -19,7 +19,9 @@ interface Outcome {
   stderr: string;
 }
 
-describe('models on the command line', () => {
+describe('models on the command line', function () {
+  // Each test starts several processes.
+  this.timeout(180_000);
   let server: HubServer;
   let home: string;
   let demoFiles: Record<string, Buffer>;
