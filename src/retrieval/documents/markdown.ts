@@ -28,24 +28,63 @@ const blocksOnly = {
   },
 };
 
+/** The parser's time and memory grow faster than its input (some 200 MB for a megabyte), so it gets pieces. */
+const pieceCharacters = 16_384;
+
 /** Blocks of a Markdown text (CommonMark, tables of GitHub, front matter). `text` has '\n' line ends. */
 export function parseMarkdown(text: string): ParsedDocument {
   const fileLines = text.split('\n');
-  const tree = fromMarkdown(text, {
-    extensions: [gfmTable(), frontmatter(['yaml', 'toml']), blocksOnly],
-    mdastExtensions: [gfmTableFromMarkdown(), frontmatterFromMarkdown(['yaml', 'toml'])],
-  });
   let title: string | undefined;
   const blocks: Block[] = [];
-  for (const node of tree.children) {
-    if (node.type === 'yaml' || (node as { type: string }).type === 'toml') {
-      title = frontMatterTitle((node as { value: string }).value);
-      blocks.push(lineBlock('metadata', node, fileLines));
-    } else {
-      blocks.push(...blocksOf(node, fileLines));
+  for (const [first, last] of pieces(fileLines)) {
+    const pieceLines = fileLines.slice(first - 1, last);
+    const tree = fromMarkdown(pieceLines.join('\n'), {
+      extensions: [gfmTable(), blocksOnly, ...(first === 1 ? [frontmatter(['yaml', 'toml'])] : [])],
+      mdastExtensions: [gfmTableFromMarkdown(), frontmatterFromMarkdown(['yaml', 'toml'])],
+    });
+    for (const node of tree.children) {
+      if (node.type === 'yaml' || (node as { type: string }).type === 'toml') {
+        title = frontMatterTitle((node as { value: string }).value);
+        blocks.push(lineBlock('metadata', node, pieceLines));
+      } else {
+        blocks.push(...blocksOf(node, pieceLines).map((block) => shifted(block, first - 1)));
+      }
     }
   }
   return { title, blocks };
+}
+
+/**
+ * Line ranges of which each is a Markdown text by itself: cut outside fenced code, before a heading or a paragraph
+ * that follows a blank line and is not indented (so it continues no list).
+ */
+function pieces(fileLines: readonly string[]): [first: number, last: number][] {
+  const ranges: [number, number][] = [];
+  let first = 1;
+  let size = 0;
+  let fence: string | undefined;
+  fileLines.forEach((content, index) => {
+    const marker = /^\s*(?:[-*+>]\s+|\d+[.)]\s+)*(`{3,}|~{3,})/.exec(content)?.[1];
+    if (marker && !fence) fence = marker;
+    else if (fence && content.trim().startsWith(fence) && /^[\s>]*[`~]+\s*$/.test(content)) fence = undefined;
+    const mayCut =
+      !fence && (/^#{1,6}\s/.test(content) || (/^\p{L}/u.test(content) && fileLines[index - 1] === ''));
+    if (size >= pieceCharacters && mayCut) {
+      ranges.push([first, index]);
+      first = index + 1;
+      size = 0;
+    }
+    size += content.length + 1;
+  });
+  ranges.push([first, fileLines.length]);
+  return ranges;
+}
+
+function shifted(block: Block, by: number): Block {
+  if (by === 0) return block;
+  const moved: Block = { ...block, lines: block.lines.map((line) => line + by) };
+  if (block.children) moved.children = block.children.map((child) => shifted(child, by));
+  return moved;
 }
 
 function blocksOf(node: RootContent, fileLines: readonly string[]): Block[] {

@@ -2,7 +2,7 @@ import type { IndexStore } from '../index/store.ts';
 import { matchExpression, queryTerms } from './terms.ts';
 
 /** Weights of the columns title, body and identifiers; see docs/retrieval.md for how they were chosen. */
-export const columnWeights: readonly [title: number, body: number, identifiers: number] = [3, 1, 0.5];
+export const columnWeights: readonly [title: number, body: number, identifiers: number] = [3, 1, 1];
 
 export interface ScoredChunk {
   id: number;
