@@ -75,6 +75,7 @@ export class VSCodeServer {
       'extensions.ignoreRecommendations': true,
       'files.simpleDialog.enable': true,
       'window.commandCenter': false,
+      'workbench.secondarySideBar.defaultVisibility': 'hidden',
     };
     writeFileSync(join(dataFolder, 'user/User/settings.json'), JSON.stringify({ ...quiet, ...settings }));
     const child = spawn(
@@ -104,6 +105,10 @@ export class VSCodeServer {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     throw new Error(`VS Code's server did not start:\n${this.#output}`);
+  }
+
+  get processId(): number {
+    return this.#process.pid ?? -1;
   }
 
   /** Ends the server and everything that it started, and removes its profile. */

@@ -7,6 +7,9 @@ import { chromiumPath, root, type ServerOptions, VSCodeServer } from './server.t
 
 export const screenshots = join(root, '.vscode-test/screenshots');
 
+/** Machines that run tests are slow and shared. */
+const patienceMs = 90_000;
+
 export interface WorkbenchOptions extends ServerOptions {
   /** Folder to open; null: none. */
   folder: string | null;
@@ -59,12 +62,13 @@ export class Workbench {
 
   async #load(): Promise<void> {
     const { folder } = this.#options;
+    this.page.setDefaultTimeout(patienceMs);
     await this.page.goto(
       folder === null ? `${this.server.url}/?ew=true` : `${this.server.url}/?folder=${folder}`,
     );
-    await this.page.locator('.monaco-workbench').waitFor({ timeout: 60_000 });
+    await this.page.locator('.monaco-workbench').waitFor();
     // The status-bar item is there once the extension is active.
-    await this.statusItem.waitFor({ timeout: 60_000 });
+    await this.statusItem.waitFor();
   }
 
   get statusItem(): Locator {
@@ -73,31 +77,33 @@ export class Workbench {
 
   /** Another window on the same folder. */
   async secondWindow(): Promise<Workbench> {
-    const page = await this.page.context().newPage();
-    const second = new Workbench(this.server, this.#browser, page, this.#options);
+    // A context of its own, as another browser would have: no stored layout, a keyboard focus of its own.
+    const context = await this.#browser.newContext({ viewport: this.page.viewportSize() });
+    const second = new Workbench(this.server, this.#browser, await context.newPage(), this.#options);
     await second.#load();
     return second;
   }
 
   async reload(): Promise<void> {
     await this.page.reload();
-    await this.page.locator('.monaco-workbench').waitFor({ timeout: 60_000 });
-    await this.statusItem.waitFor({ timeout: 60_000 });
+    await this.page.locator('.monaco-workbench').waitFor();
+    await this.statusItem.waitFor();
   }
 
   /** Runs a command by its title in the palette, such as `SPRING: Ask`. */
   async command(title: string): Promise<void> {
     const { page } = this;
     const row = page.locator('.quick-input-widget .monaco-list-row', { hasText: title }).first();
+    const input = page.locator('.quick-input-widget input').first();
     for (let attempt = 0; attempt < 20; attempt++) {
-      await page.keyboard.press('F1');
-      await page.locator('.quick-input-widget input').first().fill(`>${title}`);
       try {
-        await row.waitFor({ timeout: 1500 });
-        await row.click();
+        await page.keyboard.press('F1');
+        await input.fill(`>${title}`, { timeout: 5000 });
+        await row.click({ timeout: 5000 });
         return;
       } catch {
-        await page.keyboard.press('Escape'); // the list is a snapshot; look again
+        // The key was lost in a frame that was being replaced, or the list, a snapshot, was taken too early.
+        await page.keyboard.press('Escape');
       }
     }
     throw new Error(`There is no command "${title}" in the palette.`);
@@ -120,7 +126,7 @@ export class Workbench {
 
   async notification(text: string | RegExp): Promise<Locator> {
     const toast = this.page.locator('.notification-list-item', { hasText: text }).first();
-    await toast.waitFor({ timeout: 20_000 });
+    await toast.waitFor();
     return toast;
   }
 

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'mocha';
+import { writeSlowModel } from './fixtures.ts';
+import { PanelPage } from './panelPage.ts';
+import { sampleWorkspace, Workbench } from './workbench.ts';
+
+const question = 'Which port does Breathelth listen on?';
+const hostile = `# Breathelth <img src=x onerror="globalThis.pwned=1">
+
+## Connections
+
+The port of Breathelth is <script>globalThis.pwned=1</script> [8144](command:workbench.action.closeWindow)
+<img src="https://example.invalid/probe.png" onerror="globalThis.pwned=1"> and \u202Ereversed\u202C text.
+`;
+
+describe('under adverse conditions', () => {
+  let workbench: Workbench;
+  let panel: PanelPage;
+  const folder = sampleWorkspace();
+  const slowModel = mkdtempSync(join(tmpdir(), 'spring-rag-slow-'));
+
+  before(async () => {
+    await writeSlowModel(slowModel);
+    writeFileSync(join(folder, 'breathelth.md'), hostile);
+    workbench = await Workbench.open({
+      folder,
+      settings: {
+        'springRag.model': slowModel,
+        'springRag.variants': ['no-rag', 'baseline'],
+        'springRag.maxNewTokens': 1500,
+      },
+    });
+    panel = new PanelPage(workbench.panel);
+    await workbench.command('SPRING: Compare');
+  });
+  after(() => workbench.close());
+
+  /** Asks and waits until both columns have begun to answer. */
+  async function untilMidAnswer(): Promise<void> {
+    await panel.question.fill(question);
+    await panel.button('Ask').click();
+    await panel.column('Baseline').locator('.answer-text', { hasText: /\S/ }).waitFor();
+  }
+
+  it('shows hostile text as text, and the page can load and run nothing else', async () => {
+    await untilMidAnswer();
+    assert.match(await panel.passage(1).innerText(), /<script>globalThis\.pwned=1<\/script>/);
+    const probe = await panel.frame.locator('body').evaluate(async () => {
+      const refused: string[] = [];
+      document.addEventListener('securitypolicyviolation', (event) => refused.push(event.effectiveDirective));
+      const script = document.createElement('script');
+      script.textContent = 'globalThis.pwned = 1';
+      const image = document.createElement('img');
+      image.src = 'https://example.invalid/probe.png';
+      document.body.append(script, image);
+      const fetched = await fetch('https://example.invalid/').then(
+        () => 'reached',
+        () => 'refused',
+      );
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      script.remove();
+      image.remove();
+      return { refused, fetched, pwned: 'pwned' in globalThis, images: document.images.length };
+    });
+    assert.equal(probe.pwned, false);
+    assert.equal(probe.fetched, 'refused');
+    assert.equal(probe.images, 0);
+    for (const directive of ['script-src-elem', 'img-src', 'connect-src']) {
+      assert.ok(
+        probe.refused.includes(directive),
+        `${directive} was not refused: ${probe.refused.join(', ')}`,
+      );
+    }
+  });
+
+  it('stops in mid-answer, keeps what was written, and answers the next question', async () => {
+    await panel.button('Cancel').click();
+    await panel.answers.locator('.run-note', { hasText: 'Cancelled' }).waitFor();
+    assert.match(await panel.answer('Baseline'), /\w/);
+    await untilMidAnswer();
+  });
+
+  it('survives the death of the engine: says so, starts it again, loses nothing', async () => {
+    const engines = processIds('inference');
+    assert.equal(engines.length, 1);
+    process.kill(engines[0]!, 'SIGKILL');
+    await panel.frame
+      .getByText(/inference engine was ended by SIGKILL; it is being restarted/)
+      .first()
+      .waitFor();
+    assert.equal(await panel.question.inputValue(), question);
+    assert.match(await panel.passage(1).innerText(), /breathelth\.md/);
+    await workbench.screenshot('engine-killed');
+    await panel.button('Try Again').click();
+    await panel.column('Baseline').locator('.answer-text', { hasText: /\S/ }).waitFor();
+    assert.notDeepEqual(processIds('inference'), engines);
+    await panel.button('Cancel').click();
+  });
+
+  it('an index process that is killed comes back with the index', async () => {
+    process.kill(processIds('index')[0]!, 'SIGKILL');
+    await workbench.page.waitForTimeout(500);
+    await panel.question.fill('Which port does Hussor listen on?');
+    await panel.button('Ask').click();
+    await panel.passage(1).getByText('hussor.md').first().waitFor();
+    await panel.button('Cancel').click();
+  });
+
+  /** Engine processes of this test's VS Code. */
+  function processIds(role: string): number[] {
+    const lines = execFileSync('ps', ['-eo', 'pid,ppid,args'], { encoding: 'utf8' }).split('\n');
+    return lines
+      .filter((line) => line.includes(`engine.mjs ${role}`) && line.includes('spring-rag-e2e'))
+      .map((line) => Number(line.trim().split(/\s+/)[0]))
+      .filter((id) => belongsTo(id, workbench.server.processId));
+  }
+});
+
+function belongsTo(child: number, ancestor: number): boolean {
+  for (let id = child; id > 1;) {
+    if (id === ancestor) return true;
+    id = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${String(id)}/status`, 'utf8'))?.[1] ?? 0);
+  }
+  return false;
+}
+
+describe('in an untrusted workspace', () => {
+  let workbench: Workbench;
+
+  before(async () => {
+    workbench = await Workbench.open({
+      folder: sampleWorkspace(),
+      workspaceTrust: true,
+      settings: { 'security.workspace.trust.startupPrompt': 'never' },
+    });
+  });
+  after(() => workbench.close());
+
+  it('answers with the built-in model and says what is limited', async () => {
+    const panel = new PanelPage(workbench.panel);
+    await workbench.command('SPRING: Compare');
+    await panel.status.getByText(/not trusted/).waitFor();
+    await panel.ask(question);
+    assert.equal(await panel.answer('SPRING k=10'), '8144');
+    await workbench.screenshot('untrusted');
+  });
+});
+
+describe('without a folder', () => {
+  let workbench: Workbench;
+
+  before(async () => {
+    workbench = await Workbench.open({ folder: null });
+  });
+  after(() => workbench.close());
+
+  it('says that no folder is open and answers from a passage added by hand', async () => {
+    const panel = new PanelPage(workbench.panel);
+    await workbench.command('SPRING: Compare');
+    await panel.status.getByText(/No folder is open/).waitFor();
+    await panel.question.fill(question);
+    await panel.button('Ask').click();
+    await panel.answers.getByText(/no documents to search/).waitFor();
+  });
+});
