@@ -200,8 +200,8 @@ describe('comparison panel in Chromium', function () {
     await page.getByRole('button', { name: 'Untick all passages' }).click();
     await settle(page);
     assert.deepEqual((await sentRequests(page, 'tickPassages')).at(-1), { ids: [] });
-    assert.ok(await page.getByText('0 of 4 ticked').isVisible());
-    assert.ok(await page.getByText('These answers belong to earlier inputs.').isVisible());
+    await page.getByText('0 of 4 ticked').waitFor();
+    await page.getByText('These answers belong to earlier inputs.').waitFor();
     const second = page.locator('.passage').nth(1);
     const unfold = second.getByRole('button', { name: 'Show the whole passage' });
     await unfold.click();
@@ -266,7 +266,7 @@ describe('comparison panel in Chromium', function () {
     await settle(page);
     const popover = page.getByRole('tooltip');
     await page.locator('.answer-text [tabindex="0"]').first().focus();
-    assert.ok(await popover.isVisible());
+    await popover.waitFor();
     const first = await popover.textContent();
     await page.keyboard.press('ArrowRight');
     assert.notEqual(await popover.textContent(), first);
@@ -275,7 +275,7 @@ describe('comparison panel in Chromium', function () {
     await page.keyboard.press('Escape');
     assert.equal(await popover.isVisible(), false);
     await page.locator('.answer-text .doubtful').last().hover();
-    assert.ok(await popover.isVisible());
+    await popover.waitFor();
     assert.deepEqual(await sentRequests(page, 'cancel'), []);
   });
 
@@ -289,17 +289,18 @@ describe('comparison panel in Chromium', function () {
     await page.keyboard.press('Tab');
     await settle(page);
     assert.equal(await slider.inputValue(), '50');
-    assert.ok(await page.getByRole('heading', { name: 'SPRING k=50' }).isVisible());
+    await page.getByRole('heading', { name: 'SPRING k=50' }).waitFor();
   });
 
   it('offers the embedding files that fit and says why the others do not', async () => {
     await open(readyState);
     const list = page.getByRole('combobox', { name: 'Embedding file' });
     await list.click();
+    await list.getByRole('option').first().waitFor();
     assert.deepEqual(await list.getByRole('option').allTextContents(), ['spring-50.pt  50×160']);
     await page.keyboard.press('Escape');
     await page.getByText('1 other file does not fit').click();
-    assert.ok(await page.getByText('its rows are 4096 wide', { exact: false }).isVisible());
+    await page.getByText('its rows are 4096 wide', { exact: false }).waitFor();
     await page.getByRole('button', { name: 'Choose another embedding file' }).click();
     assert.equal((await sentRequests(page, 'pickTokenFile')).length, 1);
     const other = { ...demoTokens, path: '/other.pt', name: 'other.pt', rows: 4 };
@@ -312,7 +313,7 @@ describe('comparison panel in Chromium', function () {
     assert.equal(await list.evaluate((element) => (element as HTMLSelectElement).value), '/other.pt');
     assert.equal(await page.getByRole('slider').getAttribute('max'), '4');
     await sendToPanel(page, { type: 'state', state: troubledState });
-    assert.ok(await page.getByText('Error: its rows are 4096 wide', { exact: false }).isVisible());
+    await page.getByText('Error: its rows are 4096 wide', { exact: false }).waitFor();
   });
 
   it('adds, moves and removes columns', async () => {
@@ -365,7 +366,7 @@ describe('comparison panel in Chromium', function () {
     const cancelled = column('baseline', 'Baseline', '', { status: 'cancelled', answer: null });
     const patch = { run: { kind: 'cancelled', stale: false }, columns: [cancelled] };
     await sendToPanel(page, { type: 'patch', patch });
-    assert.ok(await page.getByText('Cancelled before the first token').isVisible());
+    await page.getByText('Cancelled before the first token').waitFor();
     await page.getByRole('button', { name: 'Run Again', exact: true }).click();
     assert.equal((await sentRequests(page, 'rerun')).length, 1);
   });
@@ -378,7 +379,7 @@ describe('comparison panel in Chromium', function () {
     await page.getByRole('button', { name: 'Save…' }).click();
     await settle(page);
     const alert = page.getByRole('alert').filter({ hasText: 'The disk is full.' });
-    assert.ok(await alert.isVisible());
+    await alert.waitFor();
     await alert.getByRole('button', { name: 'Dismiss' }).click();
     await settle(page);
     assert.equal(await alert.count(), 0);

@@ -40,7 +40,7 @@ describe('training panel in Chromium', function () {
     });
     assert.notEqual(await chart.getAttribute('aria-label'), before);
     assert.ok((await page.locator('.validations tbody tr').first().textContent())?.includes('0.1234'));
-    assert.ok(await page.getByText('Step 276 of 500').isVisible());
+    await page.getByText('Step 276 of 500').waitFor();
     assert.deepEqual(await page.evaluate(() => window.violations), []);
     await page.close();
   });
@@ -59,7 +59,7 @@ describe('training panel in Chromium', function () {
     await sendToPanel(page, { type: 'events', events: [done] });
     assert.deepEqual(await names(), ['Use in Comparison', 'Show Log']);
     await page.getByRole('button', { name: 'Use in Comparison' }).click();
-    assert.ok(await page.getByText('The tokens of step 450 are in tokens/spring-50.pt.').isVisible());
+    await page.getByText('The tokens of step 450 are in tokens/spring-50.pt.').waitFor();
     for (const name of ['pause', 'resume', 'use'])
       assert.equal((await sentRequests(page, name)).length, 1, name);
     await page.close();
@@ -73,7 +73,7 @@ describe('training panel in Chromium', function () {
       window.replies.resume = { error: { kind: 'user', message: 'The data file has changed.' } };
     });
     await page.getByRole('button', { name: 'Resume' }).click();
-    assert.ok(await page.getByText('The data file has changed.').isVisible());
+    await page.getByText('The data file has changed.').waitFor();
     await page.close();
   });
 });

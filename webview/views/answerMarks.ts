@@ -55,7 +55,7 @@ export class AnswerMarks {
     let added: readonly Span[] = nothing;
     let comparison = '';
     if (reference?.variant === column.variant) {
-      if (this.#panel!.columns.length > 1) comparison = 'The others are compared with this';
+      if (this.#panel!.columns.length > 1) comparison = 'Reference for the others';
     } else if (reference && isComplete(reference)) {
       const differences = findDifferences(textOf(reference), text);
       added = differences.added;

@@ -85,7 +85,7 @@ export function chartView({ title, range, format, faint }: ChartOptions): {
 function axis(): uPlot.Axis {
   return {
     stroke: () => themeColour('foreground'),
-    grid: { stroke: () => themeColour('panel-border'), width: 1 },
+    grid: { stroke: () => themeColour('panel-border'), width: 1, dash: [2, 4] },
     ticks: { stroke: () => themeColour('panel-border'), width: 1 },
     font: `11px ${getComputedStyle(document.body).fontFamily}`,
   };

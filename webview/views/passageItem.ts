@@ -84,7 +84,7 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
       setText(number, String(index + 1));
       setText(file, where);
       setText(headings, item.titlePath.join(' › '));
-      setText(ranks, describeRanks(item));
+      setText(ranks, describeRanks(item, index + 1));
       setAttribute(root, 'aria-label', `Passage ${index + 1}, ${where}`);
       tick.update(item.ticked);
       root.classList.toggle('unticked', !item.ticked);
@@ -99,10 +99,11 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
   };
 }
 
-function describeRanks({ passage, rank, bm25Rank, vectorRank }: PanelPassage): string {
+/** How it was found; its rank only if it has been moved away from there. */
+function describeRanks({ passage, rank, bm25Rank, vectorRank }: PanelPassage, number: number): string {
   return [
     passage.score === undefined ? '' : passage.score.toFixed(2),
-    rank === null ? '' : `rank ${rank}`,
+    rank === null || rank === number ? '' : `rank ${rank}`,
     bm25Rank === null ? '' : `BM25 #${bm25Rank}`,
     vectorRank === null ? '' : `vec #${vectorRank}`,
   ]
