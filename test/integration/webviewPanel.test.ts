@@ -284,6 +284,7 @@ describe('comparison panel in Chromium', function () {
     const slider = page.getByRole('slider', { name: 'k, virtual tokens' });
     await slider.focus();
     await page.keyboard.press('ArrowRight');
+    await settle(page);
     assert.equal(await slider.getAttribute('aria-valuetext'), '11 of 50 virtual tokens');
     await page.getByRole('spinbutton', { name: 'k, virtual tokens, as a number' }).fill('400');
     await page.keyboard.press('Tab');
