@@ -44,7 +44,6 @@ export function emitGradients(
   reshapesBack: ReadonlyMap<Value, Value> = new Map(),
 ): Value[] {
   const nodes = [...graph.nodes];
-  const producers = new Map(nodes.flatMap((node) => node.outputs.map((value) => [value, node] as const)));
   const dependent = dependentValues(nodes, wanted);
   const shapes = new Map<Value, Value>();
   const parts = new Map<Value, Value[]>();
@@ -70,6 +69,17 @@ export function emitGradients(
     return shape;
   };
 
+  const producers = new Map<Value, GraphNode>();
+  let indexed = 0;
+  /** Also of values that were emitted here. */
+  const producerOf = (value: Value): GraphNode | undefined => {
+    for (; indexed < graph.nodes.length; indexed++) {
+      const node = graph.nodes[indexed]!;
+      for (const output of node.outputs) producers.set(output, node);
+    }
+    return producers.get(value);
+  };
+
   for (const { value, gradient } of seeds) addPart(value, gradient);
   for (const node of nodes.toReversed()) {
     if (!node.outputs.some((value) => parts.has(value)) || !node.inputs.some(isDependent)) continue;
@@ -82,19 +92,21 @@ export function emitGradients(
       wants: (input) => isDependent(node.inputs[input]),
       shapeOf,
       reshapeBack: ({ inputs, outputs }) => reshapesBack.get(outputs[0]!) ?? shapeOf(inputs[0]!),
-      rankOf: (value) => rankOf(graph, producers, value),
-      producerOf: (value) => producers.get(value),
+      rankOf: (value) => rankOf(graph, producerOf, value),
+      producerOf,
     });
     node.inputs.forEach((value, input) => {
       const gradient = inputGradients[input];
       if (value && gradient && dependent.has(value)) addPart(value, gradient);
     });
   }
-  return wanted.map((value) => {
+  const gradients = wanted.map((value) => {
     const gradient = gradientOf(value);
     if (!gradient) throw new Error(`The objective does not depend on ${value.name}.`);
     return gradient;
   });
+  removeUnused(graph, nodes.length, gradients);
+  return gradients;
 
   function isDependent(value: Value | null | undefined): boolean {
     return value !== null && value !== undefined && dependent.has(value);
@@ -111,14 +123,32 @@ function dependentValues(nodes: readonly GraphNode[], wanted: readonly Value[]):
   return dependent;
 }
 
+/** Removes the nodes from `start` on that no later node uses: the runtime would run them. */
+function removeUnused(graph: Graph, start: number, results: readonly Value[]): void {
+  const used = new Set<Value | null>(results);
+  const kept = graph.nodes
+    .splice(start)
+    .toReversed()
+    .filter((node) => {
+      if (!node.outputs.some((value) => used.has(value))) return false;
+      for (const value of node.inputs) used.add(value);
+      return true;
+    });
+  graph.nodes.push(...kept.toReversed());
+}
+
 /** Operators that put out the rank of their first input. */
 const rankKeeping = new Set(['Add', 'Mul', 'Softmax', 'Concat', 'MatMul', 'Identity', 'RotaryEmbedding']);
 
-function rankOf(graph: Graph, producers: ReadonlyMap<Value, GraphNode>, value: Value): number | undefined {
+function rankOf(graph: Graph, producerOf: GradientStep['producerOf'], value: Value): number | undefined {
   const input = graph.inputs.find((candidate) => candidate === value);
   if (input) return input.dims.length;
-  const node = producers.get(value);
+  const node = producerOf(value);
   if (!node) return undefined;
   if (node.operator === 'Transpose') return (node.attributes.perm as readonly number[]).length;
-  return rankKeeping.has(node.operator) ? rankOf(graph, producers, node.inputs[0]!) : undefined;
+  if (!rankKeeping.has(node.operator)) return undefined;
+  return (
+    rankOf(graph, producerOf, node.inputs[0]!) ??
+    (node.operator === 'MatMul' ? rankOf(graph, producerOf, node.inputs[1]!) : undefined)
+  );
 }

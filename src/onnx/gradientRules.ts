@@ -127,7 +127,13 @@ function matMul(step: GradientStep): (Value | undefined)[] {
 }
 
 /** Each input's part of dy. The last part needs no end, so only the sizes of the inputs before it are asked for. */
-function concat({ graph, node, outputGradients: [dy], wants }: GradientStep): (Value | undefined)[] {
+function concat(step: GradientStep): (Value | undefined)[] {
+  const {
+    graph,
+    node,
+    outputGradients: [dy],
+    wants,
+  } = step;
   const axis = node.attributes.axis as number;
   const sizeOf = (value: Value): Value => {
     const range: Record<string, number> = axis === -1 ? { start: axis } : { start: axis, end: axis + 1 };
@@ -139,10 +145,33 @@ function concat({ graph, node, outputGradients: [dy], wants }: GradientStep): (V
     const rest = node.inputs.some((_, later) => later >= input && wants(later));
     if (!rest) return undefined;
     const end = input === last ? graph.integers(toTheEnd) : graph.node('Add', [start, sizeOf(value!)]);
-    const piece = wants(input) ? graph.node('Slice', [dy!, start, end, graph.integers(axis)]) : undefined;
+    const piece = wants(input) ? sliceOf(step, dy!, { start, end, axis }) : undefined;
     start = end;
     return piece;
   });
+}
+
+/**
+ * A part of a value along an axis. Of a product only the part that is asked for is computed: with passages before a
+ * sequence, most of the gradient of all keys would be thrown away.
+ */
+function sliceOf(step: GradientStep, value: Value, range: { start: Value; end: Value; axis: number }): Value {
+  const { graph } = step;
+  const { start, end, axis } = range;
+  const producer = step.producerOf(value);
+  if (axis >= 0 && producer?.operator === 'Transpose') {
+    const perm = producer.attributes.perm as readonly number[];
+    const part = sliceOf(step, producer.inputs[0]!, { ...range, axis: perm[axis]! });
+    return graph.node('Transpose', [part], producer.attributes);
+  }
+  const rank = producer?.operator === 'MatMul' ? step.rankOf(value) : undefined;
+  if (producer && rank !== undefined && axis >= rank - 2) {
+    const [a, b] = producer.inputs as readonly Value[];
+    return axis === rank - 1
+      ? graph.node('MatMul', [a!, sliceOf(step, b!, range)])
+      : graph.node('MatMul', [sliceOf(step, a!, range), b!]);
+  }
+  return graph.node('Slice', [value, start, end, graph.integers(axis)]);
 }
 
 /** Rows of the first axis: each row of dy is added where its row of y came from. */

@@ -189,6 +189,33 @@ const cases: Record<string, RuleCase[]> = {
       outputs: [[2, 4]],
       emit: one('Concat', { axis: -1 }),
     },
+    {
+      what: 'with a constant first, transposed and multiplied',
+      inputs: [
+        [2, 2, 3],
+        [2, 1, 3],
+        [2, 4, 3],
+      ],
+      wanted: [1, 2],
+      outputs: [[2, 4, 3]],
+      emit: (graph, [past, keys, queries]) => {
+        const all = graph.node('Concat', [past!, keys!], { axis: 1 });
+        return [graph.node('MatMul', [queries!, graph.node('Transpose', [all], { perm: [0, 2, 1] })])];
+      },
+    },
+    {
+      what: 'with a constant first, multiplied',
+      inputs: [
+        [2, 2, 5],
+        [2, 1, 5],
+        [2, 4, 3],
+      ],
+      wanted: [1, 2],
+      outputs: [[2, 4, 5]],
+      emit: (graph, [past, values, shares]) => [
+        graph.node('MatMul', [shares!, graph.node('Concat', [past!, values!], { axis: 1 })]),
+      ],
+    },
   ],
   Gather: [
     {
@@ -251,6 +278,21 @@ describe('gradients of a graph', () => {
       graph.nodes.slice(before).map(({ operator }) => operator),
       ['MatMul'],
     );
+  });
+
+  it('computes only the wanted part of a product with a constant part', () => {
+    const graph = new Graph();
+    const past = graph.input('past', 'float32', [1, 9, 4]);
+    const values = graph.input('values', 'float32', [1, 2, 4]);
+    const shares = graph.input('shares', 'float32', [1, 3, 11]);
+    const y = graph.node('MatMul', [shares, graph.node('Concat', [past, values], { axis: 1 })]);
+    const before = graph.nodes.length;
+    const dy = graph.input('dy', 'float32', [1, 3, 4]);
+    const [gradient] = emitGradients(graph, [{ value: y, gradient: dy }], [values]);
+    const product = graph.nodes.at(-1)!;
+    assert.equal(product.operator, 'MatMul');
+    assert.ok(product.outputs.includes(gradient!));
+    assert.equal(graph.nodes.slice(before).filter(({ operator }) => operator === 'MatMul').length, 1);
   });
 
   it('sums the gradients of a value that is used three times', async () => {
