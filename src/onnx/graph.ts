@@ -133,7 +133,10 @@ export class Graph {
       inputs: this.inputs,
       outputs: this.outputs.map(({ value, dims }) => ({ ...value, dims })),
     };
-    return { bytes: encodeModel(graph, opsets), externalFolder: externals.length > 0 ? folder || '/' : undefined };
+    return {
+      bytes: encodeModel(graph, opsets),
+      externalFolder: externals.length > 0 ? folder || '/' : undefined,
+    };
   }
 
   /** The graph as text, one line a node, for golden files. */
