@@ -178,6 +178,10 @@ export class IndexService implements vscode.Disposable {
   }
 
   #show(summary: IndexSummary): void {
+    const known = new Set(this.#errors.map(({ path, message }) => path + message));
+    for (const { path, message } of summary.errors) {
+      if (!known.has(path + message)) this.#log.warn(`${path} is not indexed: ${message}`);
+    }
     this.#errors = summary.errors;
     if (summary.updatedAt === null) {
       this.#set({ kind: 'none' });

@@ -1,7 +1,7 @@
 /** Which models and embedding files this window knows. Files are looked at by the engine, never here. */
 import * as vscode from 'vscode';
 import type { ModelInfo, TokenFileInfo } from '../protocol/comparison.ts';
-import { messageOf } from '../protocol/errors.ts';
+import { messageOf, UserError } from '../protocol/errors.ts';
 import type { Engines } from './engines.ts';
 import { section, setting } from './settings.ts';
 
@@ -51,6 +51,7 @@ export class Library implements vscode.Disposable {
 
   /** Looks at one embedding file and adds it to the known ones. */
   async addTokenFile(path: string): Promise<TokenFileInfo> {
+    if (!this.#tokenFiles.some((file) => file.path === path)) refuseUnlessTrusted(path);
     const [info] = await this.#engines.index.request('inspectTokenFiles', { paths: [path] });
     this.#addedTokenFiles.add(path);
     this.#tokenFiles = [...this.#tokenFiles.filter((file) => file.path !== path), info!];
@@ -60,6 +61,7 @@ export class Library implements vscode.Disposable {
 
   /** Looks at one model (`demo`, a name of the list, a folder). */
   async inspectModel(model: string): Promise<ModelInfo> {
+    if (!this.#models.some(({ id }) => id === model)) refuseUnlessTrusted(model);
     const [info] = await this.#engines.index.request('inspectModels', { models: [model] });
     return info!;
   }
@@ -132,4 +134,15 @@ async function entriesOf(folder: vscode.Uri): Promise<[string, vscode.FileType][
   } catch {
     return []; // a folder of the settings that is not there (any more)
   }
+}
+
+/** Files of an untrusted workspace are not opened as models; those known from the user's own settings are. */
+function refuseUnlessTrusted(path: string): void {
+  if (vscode.workspace.isTrusted) return;
+  throw new UserError(
+    vscode.l10n.t(
+      'This workspace is not trusted, so {0} is not opened. Trust the workspace (command "Workspaces: Manage Workspace Trust"), then choose it again.',
+      path,
+    ),
+  );
 }

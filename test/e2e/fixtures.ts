@@ -2,22 +2,16 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeSafetensors, type TensorToWrite } from '../../src/checkpoint/safetensors.ts';
-import { readVirtualTokens, writeVirtualTokens } from '../../src/checkpoint/virtualTokens.ts';
+import { writeVirtualTokens } from '../../src/checkpoint/virtualTokens.ts';
 import { root } from './server.ts';
 
 const demo = join(root, 'media/demo');
 /** Width of the demo model. */
 const demoWidth = 128;
 
-/** The demo's virtual tokens in reverse order: fits the demo model, means something else. */
-export async function writeReversedTokens(path: string): Promise<void> {
-  const { data, count } = await readVirtualTokens(join(demo, 'spring-50.pt'));
-  const rows = Array.from({ length: count }, (_, row) =>
-    data.subarray(row * demoWidth, (row + 1) * demoWidth),
-  );
-  const reversed = new Float32Array(data.length);
-  rows.reverse().forEach((row, place) => reversed.set(row, place * demoWidth));
-  await writeVirtualTokens(path, reversed, demoWidth);
+/** 30 rows of noise: they fit the demo model and confuse it. */
+export async function writeNoiseTokens(path: string): Promise<void> {
+  await writeVirtualTokens(path, pseudoRandom(30 * demoWidth, 1, 1), demoWidth);
 }
 
 /** Virtual tokens for a model of half the demo's width. */

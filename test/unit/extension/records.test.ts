@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'mocha';
+import { panelPage } from '../../../src/extension/panel/html.ts';
+import { comparisonMarkdown, escapeMarkdown } from '../../../src/extension/panel/markdown.ts';
+import { emptyState } from '../../../src/extension/panel/panelStore.ts';
+import { differences, recordOf, stateOfRecord } from '../../../src/extension/panel/recordState.ts';
+import { UserError } from '../../../src/protocol/errors.ts';
+import type { PanelState } from '../../../src/protocol/panel.ts';
+import { parseRecord } from '../../../src/protocol/record.ts';
+
+const context = {
+  createdAt: new Date('2026-01-02T03:04:05Z'),
+  software: { extension: '0.1.0', node: '24.0.0', platform: 'linux-x64' },
+};
+
+function answered(): PanelState {
+  const state = emptyState();
+  return {
+    ...state,
+    index: {
+      ...{
+        kind: 'ready',
+        files: 2,
+        chunks: 20,
+        errors: 0,
+        updatedAt: '2026-01-01T00:00:00Z',
+        contentHash: 'h1',
+      },
+    },
+    model: { kind: 'ready', device: 'cpu', precision: 'f32', loadMs: 5 },
+    run: { kind: 'done', timings: { firstPassageMs: 1, firstTokenMs: 2, totalMs: 3 }, stale: false },
+    models: [
+      {
+        ...{
+          id: 'demo',
+          name: 'demo',
+          folder: '/demo',
+          source: 'built-in',
+          architecture: 'LlamaForCausalLM',
+        },
+        ...{ hiddenSize: 128, numLayers: 5, contextLength: 512, weightBytes: 1, fingerprint: 'f1' },
+      },
+    ],
+    tokenFiles: [
+      {
+        path: '/a.pt',
+        name: 'a.pt',
+        source: 'folder',
+        rows: 50,
+        hiddenSize: 128,
+        dtype: 'float32',
+        sha256: 's1',
+      },
+    ],
+    inputs: { ...state.inputs, question: 'Which | port?', model: 'demo', tokenFile: '/a.pt', k: 7 },
+    passages: [
+      {
+        id: 'hit-1',
+        passage: { text: '<b>Port</b> [8144](command:x)', path: 'a.md', startLine: 3, endLine: 4, score: 2 },
+        ...{ ticked: true, origin: 'retrieved', rank: 1, titlePath: ['A'], bm25Rank: 1, vectorRank: null },
+      },
+    ],
+    columns: [
+      {
+        ...{ variant: 'spring:7', label: 'SPRING k=7', k: 7, status: 'done' },
+        tokens: [{ tokenId: 5, text: '8144', logProbability: -0.5, alternatives: [] }],
+        answer: {
+          ...{
+            text: ' 8144',
+            tokenIds: [5],
+            promptTokens: 20,
+            sharedTokens: 9,
+            truncatedTokens: 0,
+            stopReason: 'eos',
+          },
+          timings: { prefillMs: 100, decodeMs: 50, decodeTokensPerSecond: 20 },
+        },
+        prompt: [{ text: 'p' }, { virtualTokens: 7 }, { text: 'q' }],
+      },
+    ],
+  };
+}
+
+describe('experiment records', () => {
+  it('go to JSON and back into the same comparison', () => {
+    const state = answered();
+    const record = parseRecord(JSON.stringify(recordOf(state, context)));
+    const shown = stateOfRecord(record, '/r.spring.json', { ...emptyState(), models: state.models });
+    assert.deepEqual(shown.columns, state.columns);
+    assert.deepEqual(shown.passages, state.passages);
+    assert.equal(shown.inputs.question, state.inputs.question);
+    assert.equal(shown.inputs.k, 7);
+    assert.deepEqual(shown.inputs.columns, [{ kind: 'spring' }]);
+    assert.deepEqual(shown.record, { path: '/r.spring.json', createdAt: '2026-01-02T03:04:05.000Z' });
+    assert.equal(record.tokenFile!.sha256, 's1');
+    assert.equal(record.model.fingerprint, 'f1');
+    assert.equal(record.index!.contentHash, 'h1');
+    assert.deepEqual(record.variants[0]!.prompt, [{ text: 'p' }, { virtualTokens: 7 }, { text: 'q' }]);
+  });
+
+  it('say what has changed since', () => {
+    const state = answered();
+    const record = recordOf(state, context);
+    assert.deepEqual(differences(record, state), []);
+    const later: PanelState = {
+      ...state,
+      models: state.models.map((model) => ({ ...model, fingerprint: 'f2' })),
+      tokenFiles: [],
+      index: { ...state.index, contentHash: 'h2' } as PanelState['index'],
+    };
+    assert.equal(differences(record, later).length, 3);
+  });
+
+  it('are refused when the answers do not belong to the inputs', () => {
+    assert.throws(() => recordOf(emptyState(), context), UserError);
+    const stale = answered();
+    stale.run = { kind: 'done', timings: { firstPassageMs: 1, firstTokenMs: 2, totalMs: 3 }, stale: true };
+    assert.throws(() => recordOf(stale, context), /inputs have changed/);
+  });
+
+  it('that are none are refused with one clear message', () => {
+    const record = recordOf(answered(), context);
+    for (const [text, expected] of [
+      ['{', /not valid JSON/],
+      ['null', /not an experiment record/],
+      ['{"format":"other"}', /not an experiment record/],
+      [JSON.stringify({ ...record, version: 9 }), /version 9/],
+      [JSON.stringify({ ...record, variants: undefined }), /variants missing/],
+    ] as const) {
+      assert.throws(
+        () => parseRecord(text),
+        (error) => error instanceof UserError && expected.test(error.message),
+      );
+    }
+  });
+});
+
+describe('a comparison as Markdown', () => {
+  it('has the answers in a table, and text that cannot become markup', () => {
+    const markdown = comparisonMarkdown(answered());
+    assert.match(markdown, /^## Which \\\| port\?/);
+    assert.match(markdown, /\| SPRING k=7 \| 8144 \| 1 \| 0\.15 s \| 20 \|/);
+    assert.match(markdown, /1\. a\.md:3\\-4: &lt;b&gt;Port&lt;\/b&gt; \\\[8144\\\]\\\(command:x\\\)/);
+    assert.equal(escapeMarkdown('a\n# b'), 'a \\# b');
+  });
+});
+
+describe('the page of the panel', () => {
+  it('allows its own script alone, by a nonce that is new each time', () => {
+    const parts = {
+      title: 'A "b" <c>',
+      language: 'en',
+      source: 'vscode-webview:',
+      scriptUri: 's.js',
+      styleUri: 's.css',
+    };
+    const page = panelPage(parts);
+    const policy = /content="([^"]+)"/.exec(page)![1]!;
+    assert.match(policy, /^default-src 'none'; script-src 'nonce-([\w-]{22})';/);
+    assert.doesNotMatch(policy, /script-src[^;]*unsafe/);
+    assert.ok(!page.includes('<c>'));
+    assert.notEqual(page, panelPage(parts));
+  });
+});
