@@ -4,14 +4,19 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, UserError } from '../../protocol/errors.ts';
 
-/** Stored in the database; an index of an older version is built anew (its contents all come from the files). */
+/**
+ * Stored in the database; an index of an older version is built anew (its contents all come from the files). Raise it
+ * for any change of the tables or of the texts that chunk_search is given (search/terms.ts).
+ */
 export const schemaVersion = 1;
 
 /**
  * files      one row per document found on disk; several files of the same name and content share a document
- * documents  a parsed content; `shape` names the parser and chunk settings that made its chunks
+ * documents  a parsed content; `name` is the file's, which is searched with the title; `shape` names the parser and chunk settings that made its chunks
  * chunks     the passages; `embedded` is 1 when chunk_vectors has the chunk's vector (see vectors.ts)
- * chunk_search  BM25; holds no text of its own (rowid = chunks.id)
+ * chunk_search  BM25; holds no text of its own (rowid = chunks.id). Rows are deleted by giving FTS5 their text again:
+ *            with contentless_delete, FTS5 (3.53) would go on counting them in the averages that BM25 uses, and an
+ *            index would rank otherwise than one built anew from the same files.
  *
  * Ids are never used twice (AUTOINCREMENT), so a stale reference can only miss, not hit something else.
  */
@@ -20,6 +25,7 @@ const schema = `
   CREATE TABLE documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     hash TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
     shape TEXT NOT NULL
   );
   CREATE TABLE files (
@@ -49,7 +55,7 @@ const schema = `
   CREATE TABLE chunk_vectors (id INTEGER PRIMARY KEY, vector BLOB NOT NULL);
   CREATE VIRTUAL TABLE chunk_search USING fts5 (
     title, body, identifiers,
-    content = '', contentless_delete = 1, tokenize = 'porter unicode61 remove_diacritics 2'
+    content = '', tokenize = 'porter unicode61 remove_diacritics 2'
   );
   PRAGMA user_version = ${schemaVersion};
 `;

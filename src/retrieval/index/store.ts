@@ -153,9 +153,14 @@ export class IndexStore {
     return Number(this.prepare('SELECT count(*) AS n FROM files WHERE document = ?').get(document)?.['n']);
   }
 
-  insertDocument(hash: string, shape: string): number {
+  /** @param path of the document, whose name is searched as part of the title */
+  insertDocument(hash: string, path: string, shape: string): number {
     return Number(
-      this.prepare('INSERT INTO documents (hash, shape) VALUES (?, ?)').run(hash, shape).lastInsertRowid,
+      this.prepare('INSERT INTO documents (hash, name, shape) VALUES (?, ?, ?)').run(
+        hash,
+        posix.basename(path),
+        shape,
+      ).lastInsertRowid,
     );
   }
 
@@ -165,16 +170,17 @@ export class IndexStore {
 
   removeDocumentIfUnused(id: number): void {
     if (this.usersOf(id) > 0) return;
-    for (const row of this.#chunkRows(id)) this.#deleteChunk(row.id);
+    const name = this.#nameOf(id);
+    for (const row of this.#chunkRows(id)) this.#deleteChunk(name, row);
     this.prepare('DELETE FROM documents WHERE id = ?').run(id);
   }
 
   /**
    * Makes `chunks` the chunks of a document. Those that were there before keep their row and so their vector: after an
    * edit only the passages that it touched are indexed and embedded again.
-   * @param path of the document, whose name is searched as part of the title
    */
-  setChunks(document: number, path: string, chunks: readonly Chunk[]): void {
+  setChunks(document: number, chunks: readonly Chunk[]): void {
+    const name = this.#nameOf(document);
     const old = new Map<string, ChunkRow[]>();
     for (const row of this.#chunkRows(document)) {
       const key = `${row.headings}\0${row.text}`;
@@ -186,7 +192,7 @@ export class IndexStore {
       const headings = JSON.stringify(chunk.headings);
       const kept = old.get(`${headings}\0${chunk.text}`)?.shift();
       if (!kept) {
-        this.#insertChunk(document, path, chunk, headings);
+        this.#insertChunk(document, name, chunk, headings);
       } else if (
         kept.start_line !== chunk.startLine ||
         kept.end_line !== chunk.endLine ||
@@ -200,7 +206,7 @@ export class IndexStore {
         );
       }
     }
-    for (const rows of old.values()) for (const row of rows) this.#deleteChunk(row.id);
+    for (const rows of old.values()) for (const row of rows) this.#deleteChunk(name, row);
   }
 
   #chunkRows(document: number): ChunkRow[] {
@@ -209,22 +215,35 @@ export class IndexStore {
     ).all(document) as unknown as ChunkRow[];
   }
 
-  #insertChunk(document: number, path: string, chunk: Chunk, headings: string): void {
+  #nameOf(document: number): string {
+    return String(this.prepare('SELECT name FROM documents WHERE id = ?').get(document)?.['name']);
+  }
+
+  #insertChunk(document: number, name: string, chunk: Chunk, headings: string): void {
     const { lastInsertRowid } = this.prepare(
       'INSERT INTO chunks (document, start_line, end_line, headings, heading_lines, text) VALUES (?, ?, ?, ?, ?, ?)',
     ).run(document, chunk.startLine, chunk.endLine, headings, chunk.headingLines, chunk.text);
-    const title = [...chunk.headings, posix.basename(path, posix.extname(path))].join('\n');
     this.prepare('INSERT INTO chunk_search (rowid, title, body, identifiers) VALUES (?, ?, ?, ?)').run(
       lastInsertRowid,
-      searchableText(title),
-      searchableText(chunk.text),
-      identifierTerms(`${title}\n${chunk.text}`).join(' '),
+      ...searchTexts(name, chunk.headings, chunk.text),
     );
   }
 
-  #deleteChunk(id: number): void {
+  #deleteChunk(name: string, { id, headings, text }: ChunkRow): void {
     this.prepare('DELETE FROM chunks WHERE id = ?').run(id);
-    this.prepare('DELETE FROM chunk_search WHERE rowid = ?').run(id);
+    this.prepare(
+      "INSERT INTO chunk_search (chunk_search, rowid, title, body, identifiers) VALUES ('delete', ?, ?, ?, ?)",
+    ).run(id, ...searchTexts(name, JSON.parse(headings) as string[], text));
     this.onChunkDeleted?.(id);
   }
+}
+
+/** The columns of chunk_search for a chunk. The same at its deletion as at its insertion: see schemaVersion. */
+function searchTexts(
+  name: string,
+  headings: readonly string[],
+  text: string,
+): [title: string, body: string, identifiers: string] {
+  const title = [...headings, posix.basename(name, posix.extname(name))].join('\n');
+  return [searchableText(title), searchableText(text), identifierTerms(`${title}\n${text}`).join(' ')];
 }

@@ -185,9 +185,9 @@ function write({ store, folder, settings }: FolderUpdate, { row, content }: Pend
       document = previous;
       store.setDocument(previous, content.hash, shape);
     } else {
-      document = store.insertDocument(content.hash, shape);
+      document = store.insertDocument(content.hash, row.path, shape);
     }
-    if (content.chunks && same?.shape !== shape) store.setChunks(document, row.path, content.chunks);
+    if (content.chunks && same?.shape !== shape) store.setChunks(document, content.chunks);
   }
   store.saveFile(folder, { ...row, document });
   if (previous !== null && previous !== document) store.removeDocumentIfUnused(previous);
