@@ -6,16 +6,16 @@ import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { EmbeddingTable } from '../checkpoint/embeddingTable.ts';
 import { openTokenizer, type Tokenizer } from '../checkpoint/tokenizer.ts';
 import type { Checkpoint } from '../checkpoint/types.ts';
-import { throwIfCancelled } from '../protocol/errors.ts';
+import { CancelledError, messageOf, throwIfCancelled, UserError } from '../protocol/errors.ts';
 import { Answering } from './answering.ts';
 import { BatchDecoding, type DecodingRow } from './batchDecoding.ts';
 import { fitToContext } from './context.ts';
-import { chooseDevice } from './device.ts';
 import { release } from './keyValueCache.ts';
+import { loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
 import { PromptUnits } from './promptUnits.ts';
-import { DecoderSession } from './session.ts';
+import type { DecoderSession } from './session.ts';
 import type { DecoderEvent, DecoderOptions, Device, GenerationSettings, Precision, Prompt } from './types.ts';
 
 /** Bytes of prefilled prompts that are kept between questions. */
@@ -25,48 +25,63 @@ export class Decoder {
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
   readonly embeddings: EmbeddingTable;
-  readonly session: DecoderSession;
-  readonly device: Device;
-  readonly precision: Precision;
   readonly loadMs: number;
+  private readonly options: DecoderOptions;
   private readonly promptUnits: PromptUnits;
-  private readonly prefixCache: PrefixCache;
+  private loaded: LoadedSession;
+  private prefixCache: PrefixCache;
+  /** Settled when the comparison that runs, and those waiting, are done: the device works on one at a time. */
+  private lastTurn: Promise<void> = Promise.resolve();
 
   private constructor(
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     embeddings: EmbeddingTable,
-    session: DecoderSession,
+    loaded: LoadedSession,
+    options: DecoderOptions,
     loadMs: number,
   ) {
     this.checkpoint = checkpoint;
     this.tokenizer = tokenizer;
     this.embeddings = embeddings;
-    this.session = session;
+    this.loaded = loaded;
+    this.options = options;
     this.loadMs = loadMs;
-    this.device = session.options.device;
-    this.precision = session.options.precision;
     this.promptUnits = new PromptUnits(embeddings);
-    this.prefixCache = new PrefixCache(prefixCacheBytes, session.cacheElementBytes);
+    this.prefixCache = new PrefixCache(prefixCacheBytes, loaded.session.cacheElementBytes);
   }
 
   /**
-   * Opens a checkpoint folder and loads its weights.
-   * @throws UserError for anything wrong with the folder's files, or if they do not fit in memory
+   * Opens a checkpoint folder and loads its weights; int8 and int4 weights are made first if there are none yet.
+   * @throws UserError for anything wrong with the folder's files, if they do not fit in memory, or if the device or
+   *   precision asked for cannot be had
    */
   static async open(folder: string, options: DecoderOptions = {}): Promise<Decoder> {
     const start = performance.now();
-    const chosen = await chooseDevice(options.device ?? 'auto');
     const checkpoint = await openCheckpoint(folder);
     const tokenizer = await openTokenizer(folder, checkpoint.config.vocabSize);
     throwIfCancelled(options.signal);
+    const loaded = await loadSession(checkpoint, options);
     const embeddings = await EmbeddingTable.open(checkpoint);
-    const session = await DecoderSession.open(checkpoint, {
-      device: chosen.device,
-      precision: options.precision === 'f16' ? 'f16' : 'f32',
-      plainAttention: chosen.webgpu?.fusedAttention === false,
-    });
-    return new Decoder(checkpoint, tokenizer, embeddings, session, performance.now() - start);
+    return new Decoder(checkpoint, tokenizer, embeddings, loaded, options, performance.now() - start);
+  }
+
+  get session(): DecoderSession {
+    return this.loaded.session;
+  }
+
+  /** Where the model runs now: it may have left a device that failed. */
+  get device(): Device {
+    return this.session.options.device;
+  }
+
+  get precision(): Precision {
+    return this.session.options.precision;
+  }
+
+  /** Why this device and this precision, in words for the user. */
+  get reason(): string {
+    return this.loaded.reason;
   }
 
   /**
@@ -87,7 +102,51 @@ export class Decoder {
       const fitted = fitToContext(this.promptUnits.fromPrompt(prompt), config, settings);
       return new Answering({ ...fitted, index, settings, config, decode, start });
     });
-    yield* this.answer(answers, prompts, signal);
+    const endTurn = await this.takeTurn();
+    try {
+      for (;;) {
+        try {
+          yield* this.answer(answers, prompts, signal);
+          return;
+        } catch (error) {
+          if (this.device === 'cpu' || error instanceof UserError || error instanceof CancelledError)
+            throw error;
+          await this.continueOnCpu(error);
+        }
+      }
+    } finally {
+      endTurn();
+    }
+  }
+
+  /** Waits for the comparisons asked for earlier; the function returned lets the next begin. */
+  private async takeTurn(): Promise<() => void> {
+    const previous = this.lastTurn;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.lastTurn = previous.then(() => promise);
+    await previous;
+    return () => resolve(undefined);
+  }
+
+  /** Leaves a device that failed (a driver's reset, its memory exhausted); what was answered so far stays. */
+  private async continueOnCpu(failure: unknown): Promise<void> {
+    const { device, precision } = this;
+    const what = messageOf(failure).trim().split('\n')[0]!;
+    try {
+      this.prefixCache.clear();
+      await this.session.dispose();
+    } catch {
+      // of a lost device nothing can be given back
+    }
+    this.loaded = await loadSession(this.checkpoint, {
+      ...this.options,
+      device: 'cpu',
+      precision: precision === 'f16' ? 'auto' : precision,
+    });
+    this.prefixCache = new PrefixCache(prefixCacheBytes, this.session.cacheElementBytes);
+    const notice = `The device ${device} failed (${what}). The model goes on on the CPU in ${this.precision}.`;
+    this.loaded.reason = notice;
+    this.options.onNotice?.(notice);
   }
 
   /** Goes on with all answers that have not finished. */

@@ -1,7 +1,7 @@
 /**
  * A model's weights as values of a graph: as the checkpoint stores them, in its own files.
  */
-import type { Checkpoint, ModelConfig, TensorLocation } from '../checkpoint/types.ts';
+import type { Checkpoint, TensorLocation } from '../checkpoint/types.ts';
 import type { ExternalData, Graph, Value } from '../onnx/graph.ts';
 import { dataTypes, type DataType } from '../onnx/proto.ts';
 import type { ActivationType } from './deviceMemory.ts';
@@ -12,11 +12,6 @@ export interface GraphWeights {
   vector(name: string): Value;
   /** x Wᵀ + b with the linear layer of this name: x is (tokens, in). */
   linear(x: Value, name: string, bias: boolean): Value;
-}
-
-/** The language-model head's name as a linear layer: the embeddings themselves where it is tied to them. */
-export function headName(config: ModelConfig): string {
-  return config.tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head';
 }
 
 /** Weights as they lie in the checkpoint, converted once at load where their type is not that of the activations. */

@@ -3,11 +3,12 @@
  * keys and values beside it. Virtual tokens are rows of `inputs_embeds`; LoRA factors are inputs, so neither needs a
  * reload. Rank 0 leaves the model as it is.
  */
+import { headName } from '../checkpoint/quantized/recipe.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import { Graph, microsoftDomain, type Value } from '../onnx/graph.ts';
 import { emitDecoder, loraKey, loraTargets, type DecoderOperators } from './architecture.ts';
 import type { ActivationType } from './deviceMemory.ts';
-import { castTo, headName, type GraphWeights } from './graphWeights.ts';
+import { castTo, type GraphWeights } from './graphWeights.ts';
 import { rotaryDim } from './rope.ts';
 
 export interface InferenceGraphOptions {

@@ -2,6 +2,7 @@
  * One loaded model: the inference graph in an onnxruntime session, and the memory of its keys and values.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { QuantizedWeights } from '../checkpoint/quantized/store.ts';
 import type { Checkpoint, LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import { DeviceMemory, type ActivationType } from './deviceMemory.ts';
@@ -9,6 +10,7 @@ import { CheckpointWeights } from './graphWeights.ts';
 import { emitInferenceGraph } from './inferenceGraph.ts';
 import { HostCacheMemory, type CacheMemory, type CacheRow, type KeyValueCache } from './keyValueCache.ts';
 import { LoraInputs } from './loraInputs.ts';
+import { QuantizedGraphWeights } from './quantizedGraphWeights.ts';
 import { ropeRegime, ropeTables } from './rope.ts';
 import type { Device, Precision } from './types.ts';
 
@@ -31,6 +33,10 @@ export interface ForwardInput {
 export interface SessionOptions {
   device: Device;
   precision: Precision;
+  /** Whether the device computes in float16: with quantised weights activations then are of that type. */
+  float16?: boolean;
+  /** For int8 and int4: the weights to load instead of the checkpoint's own. */
+  quantized?: QuantizedWeights;
   /** See InferenceGraphOptions; default false. */
   plainAttention?: boolean;
 }
@@ -77,6 +83,14 @@ export class DecoderSession {
     options: SessionOptions = { device: 'cpu', precision: 'f32' },
   ): Promise<DecoderSession> {
     return new DecoderSession(checkpoint, options, await createSession(checkpoint, options, false));
+  }
+
+  /** Bytes of the weights as they are loaded. */
+  get weightBytes(): number {
+    if (this.options.quantized) return this.options.quantized.bytes;
+    let elements = 0;
+    for (const { shape } of this.checkpoint.tensors.values()) elements += shape.reduce((x, y) => x * y, 1);
+    return elements * this.memory.elementBytes;
   }
 
   /** Bytes of one element of keys and values. */
@@ -181,8 +195,10 @@ export class DecoderSession {
   }
 }
 
-function activationType({ device, precision }: SessionOptions): ActivationType {
-  return device === 'webgpu' && precision !== 'f32' ? 'float16' : 'float32';
+function activationType({ device, precision, float16 = false }: SessionOptions): ActivationType {
+  return precision === 'f16' || (device === 'webgpu' && float16 && precision !== 'f32')
+    ? 'float16'
+    : 'float32';
 }
 
 async function createSession(
@@ -194,7 +210,10 @@ async function createSession(
   const { config } = checkpoint;
   const graph = emitInferenceGraph(
     config,
-    (emitted) => new CheckpointWeights(emitted, checkpoint, activations),
+    (emitted) =>
+      options.quantized
+        ? new QuantizedGraphWeights(emitted, options.quantized, activations)
+        : new CheckpointWeights(emitted, checkpoint, activations),
     { activations, lora, plainAttention: options.plainAttention ?? false },
   );
   const { bytes, externalFolder } = graph.encode();
@@ -210,7 +229,10 @@ async function createSession(
     session['disable_cpu_ep_fallback'] = '1';
     const caches = Array.from({ length: 2 * config.numLayers }, (_, index) => presentName(index));
     sessionOptions.preferredOutputLocation = Object.fromEntries(caches.map((name) => [name, 'gpu-buffer']));
-  } else session['disable_prepacking'] = '1';
+  } else if (!options.quantized) {
+    // float weights stay pages of the file; the kernels of quantised weights need their own layout
+    session['disable_prepacking'] = '1';
+  }
   try {
     return await InferenceSession.create(bytes, sessionOptions);
   } catch (error) {

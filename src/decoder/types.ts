@@ -24,7 +24,13 @@ export type Precision = 'f32' | 'f16' | 'int8' | 'int4';
 export interface DecoderOptions {
   device?: Device | 'auto';
   precision?: Precision | 'auto';
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
+  /** Where int8 and int4 weights are kept; default: the user's cache folder. */
+  quantizedFolder?: string;
+  /** Told while int8 or int4 weights are made. */
+  onConversion?: (progress: { done: number; total: number }) => void;
+  /** Told when the model had to leave its device in mid-session. */
+  onNotice?: (message: string) => void;
 }
 
 export interface GenerationSettings extends AnswerSettings {

@@ -1,0 +1,129 @@
+/** Which tensors a quantised checkpoint has, and how each is made. */
+import { UserError } from '../../protocol/errors.ts';
+import type { Checkpoint, ModelConfig, TensorLocation } from '../types.ts';
+import { blockSize, bytesPerRow, type Bits } from './blocks.ts';
+
+export type QuantizedPrecision = 'int8' | 'int4';
+
+/** Raise it when files made before must be made again. */
+export const recipeVersion = 1;
+
+/** A linear layer of the quantised file: one layer of the checkpoint, or several that read the same input. */
+export interface LinearRecipe {
+  /** Name in the quantised file: tensors NAME.weight, NAME.scales, NAME.zero_points, NAME.bias. */
+  name: string;
+  /** The checkpoint's layers whose rows it holds, one below the other. */
+  members: readonly { name: string; outFeatures: number }[];
+  inFeatures: number;
+  outFeatures: number;
+  bits: Bits;
+  asymmetric: boolean;
+}
+
+export interface Recipe {
+  linears: readonly LinearRecipe[];
+  /** Norm weights and biases, kept in float32: name in the quantised file and the checkpoint's tensors it joins. */
+  vectors: readonly { name: string; sources: readonly TensorLocation[]; size: number }[];
+}
+
+/** A tensor of the quantised file. */
+export interface PlannedTensor {
+  name: string;
+  dtype: 'F32' | 'F16' | 'U8';
+  shape: number[];
+}
+
+/** Linear layers that are joined into one, because they read the same input: fewer and larger products. */
+const fusions: [string, readonly string[]][] = [
+  ['self_attn.qkv_proj', ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj']],
+  ['self_attn.o_proj', ['self_attn.o_proj']],
+  ['mlp.gate_up_proj', ['mlp.gate_proj', 'mlp.up_proj']],
+  ['mlp.down_proj', ['mlp.down_proj']],
+];
+
+/** The language-model head's name as a linear layer: the embeddings themselves where it is tied to them. */
+export function headName(config: ModelConfig): string {
+  return config.tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head';
+}
+
+/**
+ * Layers at the precision's bits; the head always at 8, for a wrong last digit there changes the answer at once and it
+ * costs little. Token embeddings stay in the checkpoint: their rows are read from it.
+ */
+export function recipeOf(checkpoint: Checkpoint, precision: QuantizedPrecision): Recipe {
+  const { config, tensors } = checkpoint;
+  const bits: Bits = precision === 'int8' ? 8 : 4;
+  const linears: LinearRecipe[] = [];
+  const vectors: Recipe['vectors'][number][] = [];
+  const shapeOf = (name: string): readonly number[] | undefined => tensors.get(`${name}.weight`)?.shape;
+  const addLinear = (name: string, memberNames: readonly string[], linearBits: Bits): void => {
+    const members = memberNames.map((member) => {
+      const [outFeatures, inFeatures] = shapeOf(member) as readonly [number, number];
+      return { name: member, outFeatures, inFeatures };
+    });
+    linears.push({
+      name,
+      members,
+      inFeatures: members[0]!.inFeatures,
+      outFeatures: members.reduce((sum, { outFeatures }) => sum + outFeatures, 0),
+      bits: linearBits,
+      asymmetric: linearBits === 4,
+    });
+    const biases = memberNames.flatMap((member) => tensors.get(`${member}.bias`) ?? []);
+    if (biases.length > 0) addVector(`${name}.bias`, biases);
+  };
+  const addVector = (name: string, sources: readonly TensorLocation[]): void => {
+    vectors.push({ name, sources, size: sources.reduce((sum, { shape }) => sum + shape[0]!, 0) });
+  };
+  for (let layer = 0; layer < config.numLayers; layer++) {
+    for (const [name, members] of fusions) {
+      const prefix = `model.layers.${layer}`;
+      // a checkpoint may have them joined already (Phi-3)
+      const present = shapeOf(`${prefix}.${name}`) ? [name] : members;
+      addLinear(
+        `${prefix}.${name}`,
+        present.map((member) => `${prefix}.${member}`),
+        bits,
+      );
+    }
+  }
+  addLinear(headName(config), [headName(config)], 8);
+  for (const [name, location] of tensors) {
+    if (name.endsWith('norm.weight')) addVector(name, [location]);
+  }
+  return { linears, vectors };
+}
+
+/** The tensors of the quantised file, widest elements first. */
+export function plannedTensors({ linears, vectors }: Recipe): PlannedTensor[] {
+  const planned: PlannedTensor[] = vectors.map(({ name, size }) => ({ name, dtype: 'F32', shape: [size] }));
+  for (const { name, inFeatures, outFeatures } of linears) {
+    const blocks = Math.ceil(inFeatures / blockSize);
+    planned.push({ name: `${name}.scales`, dtype: 'F16', shape: [outFeatures * blocks] });
+  }
+  for (const { name, inFeatures, outFeatures, bits, asymmetric } of linears) {
+    const blocks = Math.ceil(inFeatures / blockSize);
+    const sizes = bytesPerRow(inFeatures, bits);
+    planned.push({
+      name: `${name}.weight`,
+      dtype: 'U8',
+      shape: [outFeatures, blocks, sizes.weight / blocks],
+    });
+    if (asymmetric) {
+      planned.push({ name: `${name}.zero_points`, dtype: 'U8', shape: [outFeatures * sizes.zeroPoints] });
+    }
+  }
+  return planned;
+}
+
+/** @throws UserError for a value that is not finite: its block would become garbage without a word */
+export function checkFinite(values: Float32Array, name: string, file: string): void {
+  for (const value of values) {
+    if (!Number.isFinite(value)) {
+      throw new UserError(
+        `${file}: tensor "${name}" holds values that are not finite (NaN or infinity), so it cannot be ` +
+          'quantised. Download the model again.',
+      );
+    }
+  }
+}

@@ -1,0 +1,50 @@
+/** From a checkpoint to a loaded model: chooses device and precision, makes quantised weights where they are needed. */
+import {
+  defaultQuantizedFolder,
+  quantizedWeights,
+  type QuantizedWeights,
+} from '../checkpoint/quantized/store.ts';
+import type { Checkpoint } from '../checkpoint/types.ts';
+import { chooseDevice } from './device.ts';
+import { choosePrecision } from './precision.ts';
+import { DecoderSession } from './session.ts';
+import type { DecoderOptions } from './types.ts';
+
+export interface LoadedSession {
+  session: DecoderSession;
+  /** Why this device and this precision. */
+  reason: string;
+}
+
+/**
+ * Loads a model.
+ * @throws UserError if the device or precision asked for cannot be had, or the model cannot be loaded
+ */
+export async function loadSession(checkpoint: Checkpoint, options: DecoderOptions): Promise<LoadedSession> {
+  const device = await chooseDevice(options.device ?? 'auto');
+  const { precision, reason } = choosePrecision(options.precision ?? 'auto', checkpoint, device);
+  const session = await DecoderSession.open(checkpoint, {
+    device: device.device,
+    precision,
+    plainAttention: device.webgpu?.fusedAttention === false,
+    float16: device.webgpu?.float16 ?? false,
+    ...(precision === 'int8' || precision === 'int4'
+      ? { quantized: await makeOrFind(checkpoint, precision, options) }
+      : {}),
+  });
+  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}` };
+}
+
+async function makeOrFind(
+  checkpoint: Checkpoint,
+  precision: 'int8' | 'int4',
+  { quantizedFolder, onConversion, signal }: DecoderOptions,
+): Promise<QuantizedWeights> {
+  const root = quantizedFolder ?? defaultQuantizedFolder();
+  const conversion = quantizedWeights(checkpoint, precision, root, signal);
+  for (;;) {
+    const step = await conversion.next();
+    if (step.done) return step.value;
+    onConversion?.(step.value);
+  }
+}

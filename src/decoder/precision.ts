@@ -1,0 +1,79 @@
+/** Which precision a model is run in, and why. */
+import type { Checkpoint } from '../checkpoint/types.ts';
+import { UserError } from '../protocol/errors.ts';
+import type { ChosenDevice } from './device.ts';
+import type { Precision } from './types.ts';
+
+export interface ChosenPrecision {
+  precision: Precision;
+  reason: string;
+}
+
+const gigabyte = 1024 ** 3;
+/** Bytes per weight, scales and zero points included; int4 with an int8 head is a little more. */
+const bytesPerWeight: Readonly<Record<Precision, number>> = { f32: 4, f16: 2, int8: 1.07, int4: 0.65 };
+/** Models up to this size in float32 run as they are on the CPU: exact, and fast enough. */
+const largestFloat32OnCpu = gigabyte;
+/** On a GPU, whose memory cannot be asked for: small models stay exact, up to the second size float16 is taken. */
+const largestFloat32OnGpu = gigabyte / 4;
+const largestFloat16OnGpu = 4 * gigabyte;
+/** Share of the free memory that weights may take; the rest is for keys and values, and for other programs. */
+const memoryShare = 0.7;
+
+/**
+ * The precision to use on a device.
+ * @param availableBytes free memory of the machine
+ * @throws UserError if the precision asked for does not exist on the device
+ */
+export function choosePrecision(
+  wanted: Precision | 'auto',
+  checkpoint: Checkpoint,
+  { device, webgpu }: ChosenDevice,
+  availableBytes: number = process.availableMemory(),
+): ChosenPrecision {
+  if (wanted === 'f16' && device === 'cpu') {
+    throw new UserError('The precision f16 needs a GPU: on the CPU use f32, int8 or int4 (or auto).');
+  }
+  if (wanted === 'f16' && webgpu?.float16 === false) {
+    throw new UserError('This WebGPU adapter does not compute in float16: use f32, int8, int4 or auto.');
+  }
+  if (wanted !== 'auto') return { precision: wanted, reason: 'asked for' };
+  const weights = weightCount(checkpoint);
+  const size = (precision: Precision): string => gigabytes(weights * bytesPerWeight[precision]);
+  const isAtMost = (precision: Precision, bytes: number): boolean =>
+    weights * bytesPerWeight[precision] <= bytes;
+  if (device !== 'cpu') {
+    if (isAtMost('f32', largestFloat32OnGpu)) {
+      return { precision: 'f32', reason: `the model is small (${size('f32')} in float32)` };
+    }
+    if (webgpu?.float16 === false || device !== 'webgpu') {
+      return { precision: 'f32', reason: 'the device was not seen to compute in float16' };
+    }
+    if (isAtMost('f16', largestFloat16OnGpu)) {
+      return { precision: 'f16', reason: `${size('f16')} in float16 on a GPU` };
+    }
+    return {
+      precision: 'int4',
+      reason: `${size('f16')} in float16 may be more than the GPU's memory, ${size('int4')} in int4`,
+    };
+  }
+  const budget = memoryShare * availableBytes;
+  const free = `${gigabytes(availableBytes)} of memory are free`;
+  if (isAtMost('f32', Math.min(largestFloat32OnCpu, budget))) {
+    return { precision: 'f32', reason: `the model is small (${size('f32')} in float32)` };
+  }
+  if (isAtMost('int8', budget)) {
+    return { precision: 'int8', reason: `${size('int8')} instead of ${size('f32')}, and faster; ${free}` };
+  }
+  return { precision: 'int4', reason: `${size('int4')} in int4, but ${size('int8')} in int8; ${free}` };
+}
+
+function weightCount(checkpoint: Checkpoint): number {
+  let count = 0;
+  for (const { shape } of checkpoint.tensors.values()) count += shape.reduce((a, b) => a * b, 1);
+  return count;
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / gigabyte).toFixed(bytes < gigabyte ? 2 : 1)} GB`;
+}
