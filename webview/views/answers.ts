@@ -26,14 +26,14 @@ export function answersView(controller: Controller, popover: TokenPopover): View
     ({ column }) => column.key,
     ({ column }) => columnView(column.key, controller, popover),
   );
-  let panel: PanelState;
+  let panel: PanelState | null = null;
+  const without = (key: string) =>
+    (panel?.inputs.columns ?? []).filter((choice) => choiceKey(choice) !== key);
   const move = (key: string, to: number) => {
-    const columns = panel.inputs.columns.filter((choice) => choiceKey(choice) !== key);
-    const moved = panel.inputs.columns.find((choice) => choiceKey(choice) === key);
-    if (moved) controller.edit({ columns: columns.toSpliced(to, 0, moved) });
+    const moved = panel?.inputs.columns.find((choice) => choiceKey(choice) === key);
+    if (moved) controller.edit({ columns: without(key).toSpliced(to, 0, moved) });
   };
-  const remove = (key: string) =>
-    controller.edit({ columns: panel.inputs.columns.filter((choice) => choiceKey(choice) !== key) });
+  const remove = (key: string) => controller.edit({ columns: without(key) });
   return {
     root: element(
       'section',
@@ -52,8 +52,12 @@ export function answersView(controller: Controller, popover: TokenPopover): View
     ),
     update(model) {
       if (model.panel === null) return;
+      const answering = model.panel.run.kind === 'streaming';
+      // Answers that were asked for come into sight; those of a panel that opens stay where they are.
+      const begins = answering && panel !== null && panel.run.kind !== 'streaming';
       panel = model.panel;
       const columns = shownColumns(panel);
+      const running = isRunning(panel);
       marks.update(panel, model.view);
       run.update(panel.run);
       tools.update(model);
@@ -63,13 +67,14 @@ export function answersView(controller: Controller, popover: TokenPopover): View
         columns.map((column) => ({
           column,
           total: columns.length,
-          running: isRunning(panel),
+          running,
           ...marks.of(column.result),
           move,
           remove,
         })),
         [addColumn.root],
       );
+      if (begins) columnsElement.scrollIntoView({ block: 'nearest' });
     },
   };
 }

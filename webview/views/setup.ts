@@ -80,8 +80,9 @@ export function setupView(controller: Controller): View & { focusTokenFile(): vo
             'div',
             { class: 'field-row' },
             model.root,
-            button('Browse…', () => controller.tell('pickModel', {}), {
+            button('…', () => controller.tell('pickModel', {}), {
               'aria-label': 'Choose another model',
+              title: 'Choose another model',
             }),
           ),
           modelNote,
@@ -98,8 +99,9 @@ export function setupView(controller: Controller): View & { focusTokenFile(): vo
             'div',
             { class: 'field-row' },
             tokenFile.root,
-            button('Browse…', () => controller.tell('pickTokenFile', {}), {
+            button('…', () => controller.tell('pickTokenFile', {}), {
               'aria-label': 'Choose another embedding file',
+              title: 'Choose another embedding file',
             }),
           ),
           tokenFileNote,
@@ -153,7 +155,7 @@ function describeTokenFile(info: TokenFileInfo): string {
 
 function showNote(note: HTMLElement, problem: string | null, description: string): void {
   note.classList.toggle('field-error', problem !== null);
-  note.textContent = problem === null ? description : `Error: ${problem}`;
+  note.textContent = note.title = problem === null ? description : `Error: ${problem}`;
   setVisible(note, note.textContent !== '');
 }
 

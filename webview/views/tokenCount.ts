@@ -36,7 +36,7 @@ export function tokenCountView(controller: Controller): View {
     setAttribute(number, 'max', rows);
     slider.disabled = number.disabled = !usable;
     const shown = Math.min(k, Math.max(rows, 0));
-    slider.value = String(usable ? shown : k);
+    slider.value = String(usable ? shown : 0);
     if (document.activeElement !== number || Number(number.value) !== k)
       number.value = String(usable ? shown : k);
     setAttribute(slider, 'aria-valuetext', `${shown} of ${rows} virtual tokens`);
