@@ -96,10 +96,16 @@ async function writeWeights(
   await handle.writeFile(length);
   await handle.writeFile(padded);
   const random = randomPool();
+  const norms = narrowFloat32(
+    random.map((value) => 1 + 0.1 * value),
+    type,
+  );
+  const others = narrowFloat32(
+    random.map((value) => 0.04 * value),
+    type,
+  );
   for (const [name, dims] of tensors) {
-    const scale = name.endsWith('norm.weight') ? 0 : 0.04;
-    const values = random.map((value) => (scale === 0 ? 1 + 0.1 * value : scale * value));
-    const pool = narrowFloat32(values, type);
+    const pool = name.endsWith('norm.weight') ? norms : others;
     let remaining = dims.reduce((a, b) => a * b, bytesPerElement[type]);
     // every tensor starts elsewhere in the pool, so that rows and tensors differ
     let start = (name.length * 7919 * 4 + remaining) % (pool.length / 2);
