@@ -43,7 +43,8 @@ function change(next: (model: PanelModel) => PanelModel): void {
   if (changed === model) return;
   model = changed;
   scheduleDrawing();
-  storing ??= setTimeout(store, storePauseMs);
+  // While tokens stream, the host has the state and storing it over and over would cost frames.
+  if (model.panel && !isRunning(model.panel)) storing ??= setTimeout(store, storePauseMs);
 }
 
 /** However many messages come, the page is drawn once per frame. */

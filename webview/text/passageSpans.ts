@@ -7,6 +7,21 @@ export interface PassageSpan extends Span {
   inPassage: Span;
 }
 
+/** A passage's words, and where each of them stands. */
+export interface IndexedPassage {
+  id: string;
+  words: Word[];
+  places: ReadonlyMap<string, number[]>;
+}
+
+/** Prepares passages for any number of answers. */
+export function indexPassages(passages: readonly { id: string; text: string }[]): IndexedPassage[] {
+  return passages.map(({ id, text }) => {
+    const words = wordsOf(text);
+    return { id, words, places: placesOf(words) };
+  });
+}
+
 /** A run of this many equal words is taken for a quotation. */
 const quotationWords = 3;
 
@@ -15,15 +30,8 @@ const quotationWords = 3;
  * begins there. Shorter runs than three words count when they are the whole answer or hold a number: "8080" is an
  * answer, "of the" is not. Of equally long runs the one of the earlier passage counts.
  */
-export function findPassageSpans(
-  answer: string,
-  passages: readonly { id: string; text: string }[],
-): PassageSpan[] {
+export function findPassageSpans(answer: string, sources: readonly IndexedPassage[]): PassageSpan[] {
   const words = wordsOf(answer);
-  const sources = passages.map(({ id, text }) => {
-    const passageWords = wordsOf(text);
-    return { id, words: passageWords, places: placesOf(passageWords) };
-  });
   const spans: PassageSpan[] = [];
   let position = 0;
   while (position < words.length) {

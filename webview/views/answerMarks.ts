@@ -2,7 +2,12 @@ import type { PanelColumn, PanelPassage, PanelState } from '../../src/protocol/p
 import { isComplete, referenceOf, textOf } from '../shownColumns.ts';
 import type { ViewState } from '../state.ts';
 import { describeDifferences, findDifferences } from '../text/differences.ts';
-import { findPassageSpans, type PassageSpan } from '../text/passageSpans.ts';
+import {
+  findPassageSpans,
+  indexPassages,
+  type IndexedPassage,
+  type PassageSpan,
+} from '../text/passageSpans.ts';
 import type { Span } from '../text/words.ts';
 import type { Marks } from './answerText.ts';
 
@@ -15,6 +20,7 @@ export class AnswerMarks {
   #panel: PanelState | null = null;
   #view: ViewState | null = null;
   #passages: readonly PanelPassage[] = nothing;
+  #indexed: IndexedPassage[] | null = null;
   #passageNumbers: ReadonlyMap<string, number> = new Map();
   readonly #kept = new WeakMap<
     PanelColumn,
@@ -25,6 +31,7 @@ export class AnswerMarks {
   update(panel: PanelState, view: ViewState): void {
     if (!sameTexts(panel.passages, this.#passages)) {
       this.#passages = panel.passages;
+      this.#indexed = null;
       this.#passageNumbers = new Map(panel.passages.map(({ id }, place) => [id, place + 1]));
     }
     this.#panel = panel;
@@ -46,6 +53,11 @@ export class AnswerMarks {
     return value;
   }
 
+  #indexedPassages(): IndexedPassage[] {
+    this.#indexed ??= indexPassages(this.#passages.map(({ id, passage }) => ({ id, text: passage.text })));
+    return this.#indexed;
+  }
+
   #compute(
     column: PanelColumn,
     reference: PanelColumn | null,
@@ -63,10 +75,7 @@ export class AnswerMarks {
     }
     if (view.confidence) return { marks: confident, comparison };
     const sources: readonly PassageSpan[] = view.sources
-      ? findPassageSpans(
-          text,
-          this.#passages.map(({ id, passage }) => ({ id, text: passage.text })),
-        )
+      ? findPassageSpans(text, this.#indexedPassages())
       : nothing;
     return {
       marks: { confidence: false, added, sources, passageNumbers: this.#passageNumbers },

@@ -41,6 +41,7 @@ export function setupView(controller: Controller): View & { focusTokenFile(): vo
   const tokenFile = dropdown('Embedding file', (path) => controller.edit({ tokenFile: path }));
   const modelNote = element('div', { class: 'field-note', dir: 'auto' });
   const tokenFileNote = element('div', { class: 'field-note', role: 'status', dir: 'auto' });
+  const tokenFileWarning = element('div', { class: 'field-note field-warning', role: 'status', dir: 'auto' });
   const misfits = misfitList();
   const tokenCount = tokenCountView(controller);
   const settings = generationSettings(controller);
@@ -52,13 +53,21 @@ export function setupView(controller: Controller): View & { focusTokenFile(): vo
     showNote(modelNote, info?.problem ?? null, info && info.problem === undefined ? describeModel(info) : '');
   });
   const updateTokenFiles = onChange(
-    (files: TokenFileInfo[], fit: PanelState['tokenFileFit'], selected: string | null) => {
+    (
+      files: TokenFileInfo[],
+      fit: PanelState['tokenFileFit'],
+      warnings: PanelState['tokenFileWarnings'],
+      selected: string | null,
+    ) => {
       const fitting = files.filter((info) => info.path === selected || problemOf(info, fit) === null);
       tokenFile.update(withSelected(fitting.map(tokenFileOption), selected, 'None'), selected ?? '');
       const info = files.find(({ path }) => path === selected);
       const problem = info ? problemOf(info, fit) : selected === null ? null : (fit[selected] ?? null);
       const note = fitting.length === 0 ? 'No embedding file fits this model yet.' : '';
       showNote(tokenFileNote, problem, info ? describeTokenFile(info) : note);
+      const warning = problem === null && selected !== null ? warnings[selected] : undefined;
+      tokenFileWarning.textContent = warning === undefined ? '' : `Warning: ${warning}`;
+      setVisible(tokenFileWarning, warning !== undefined);
       misfits.update(
         files
           .filter((other) => !fitting.includes(other))
@@ -105,6 +114,7 @@ export function setupView(controller: Controller): View & { focusTokenFile(): vo
             }),
           ),
           tokenFileNote,
+          tokenFileWarning,
           misfits.root,
         ),
         tokenCount.root,
@@ -114,9 +124,9 @@ export function setupView(controller: Controller): View & { focusTokenFile(): vo
     focusTokenFile: () => tokenFile.root.focus(),
     update(state) {
       if (state.panel === null) return;
-      const { inputs, models, tokenFiles, tokenFileFit } = state.panel;
+      const { inputs, models, tokenFiles, tokenFileFit, tokenFileWarnings } = state.panel;
       updateModels(models, inputs.model);
-      updateTokenFiles(tokenFiles, tokenFileFit, inputs.tokenFile);
+      updateTokenFiles(tokenFiles, tokenFileFit, tokenFileWarnings, inputs.tokenFile);
       device.update(optionsOf(devices), inputs.device);
       precision.update(optionsOf(precisions), inputs.precision);
       tokenCount.update(state);

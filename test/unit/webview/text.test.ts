@@ -3,7 +3,7 @@ import { describe, it } from 'mocha';
 import { choicesOf, confidenceOf, percentOf, visibleText } from '../../../webview/text/confidence.ts';
 import { describeDifferences, findDifferences } from '../../../webview/text/differences.ts';
 import { bytes, count, duration, placeOf } from '../../../webview/text/format.ts';
-import { findPassageSpans } from '../../../webview/text/passageSpans.ts';
+import { findPassageSpans, indexPassages } from '../../../webview/text/passageSpans.ts';
 import { runsOf } from '../../../webview/text/segments.ts';
 import { wordsOf, type Span } from '../../../webview/text/words.ts';
 
@@ -54,7 +54,7 @@ describe('webview: spans of an answer in passages', () => {
     { id: 'b', text: 'Of the two, Harbor listens on port 8080 in production.' },
   ];
   const found = (answer: string) =>
-    findPassageSpans(answer, passages).map(({ start, end, passageId, inPassage }) => {
+    findPassageSpans(answer, indexPassages(passages)).map(({ start, end, passageId, inPassage }) => {
       const { text } = passages.find(({ id }) => id === passageId)!;
       return [answer.slice(start, end), passageId, text.slice(inPassage.start, inPassage.end)];
     });
@@ -78,7 +78,7 @@ describe('webview: spans of an answer in passages', () => {
   });
 
   it('finds nothing in nothing', () => {
-    assert.deepEqual(findPassageSpans('', passages), []);
+    assert.deepEqual(findPassageSpans('', indexPassages(passages)), []);
     assert.deepEqual(findPassageSpans('Harbor listens on', []), []);
   });
 });
