@@ -1,9 +1,10 @@
 /** What models and embedding files are, without loading them. Problems are reported, not thrown. */
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../checkpoint/virtualTokens.ts';
+import { repositoryOfFolder } from '../hub/fit.ts';
 import { resolveModel } from '../hub/resolve.ts';
 import type { ModelInfo, TokenFileInfo } from '../protocol/comparison.ts';
 import { messageOf } from '../protocol/errors.ts';
@@ -21,7 +22,7 @@ export async function inspectModel(model: string, extensionFolder: string): Prom
     weightBytes: 0,
     fingerprint: '',
   };
-  const source = model === demo ? 'built-in' : /^[\w.-]+\/[\w.@-]+$/.test(model) ? 'hub' : 'folder';
+  const source = model === demo ? 'built-in' : isAbsolute(model) ? 'folder' : 'hub';
   const name = source === 'folder' ? basename(model) : model;
   let folder = '';
   try {
@@ -42,11 +43,17 @@ export async function inspectModel(model: string, extensionFolder: string): Prom
 
 /** Describes a virtual-token file. */
 export async function inspectTokenFile(path: string, extensionFolder: string): Promise<TokenFileInfo> {
-  const source = path.startsWith(join(extensionFolder, 'media')) ? 'built-in' : 'folder';
+  const cached = repositoryOfFolder(path) !== undefined;
+  const source = path.startsWith(join(extensionFolder, 'media')) ? 'built-in' : cached ? 'hub' : 'folder';
   const name = basename(path);
   try {
-    const { count, hiddenSize, dtype, sha256 } = await readVirtualTokens(path);
-    return { path, name, source, rows: count, hiddenSize, dtype, sha256 };
+    const { count, hiddenSize, dtype, sha256, metadata } = await readVirtualTokens(path);
+    const { backbone, backboneFingerprint } = metadata;
+    return {
+      ...{ path, name, source, rows: count, hiddenSize, dtype, sha256 },
+      ...(backbone !== undefined && { backbone }),
+      ...(backboneFingerprint !== undefined && { backboneFingerprint }),
+    };
   } catch (error) {
     return { path, name, source, rows: 0, hiddenSize: 0, dtype: '', sha256: '', problem: messageOf(error) };
   }

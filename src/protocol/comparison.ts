@@ -185,6 +185,10 @@ export interface TokenFileInfo {
   dtype: string;
   /** Over the rows as float32 little-endian. */
   sha256: string;
+  /** The model that it was trained for, as the file itself says. */
+  backbone?: string;
+  /** Of that model's files, as `ModelInfo.fingerprint`. */
+  backboneFingerprint?: string;
   /** Set when the file cannot be read: why, in one sentence. The numbers above are then 0. */
   problem?: string;
 }

@@ -43,6 +43,8 @@ export interface PanelState {
   tokenFiles: TokenFileInfo[];
   /** By path of an embedding file: null = fits the selected model, else why not, in one sentence. */
   tokenFileFit: Record<string, string | null>;
+  /** By path of a file that can be used: why it may make answers worse all the same (trained for another model). */
+  tokenFileWarnings: Record<string, string>;
   inputs: PanelInputs;
   passages: PanelPassage[];
   /** One per variant, in the order shown. Before the first run: empty. */

@@ -161,6 +161,7 @@ export const readyState: PanelState = {
   models: [demoModel],
   tokenFiles: [demoTokens, wideTokens],
   tokenFileFit: { [demoTokens.path]: null, [wideTokens.path]: misfit },
+  tokenFileWarnings: {},
   inputs: { ...defaultInputs, model: 'demo', tokenFile: demoTokens.path },
   passages: [],
   columns: [],

@@ -150,8 +150,8 @@ function modelOption({ id, name }: ModelInfo): DropdownOption {
   return { value: id, label: name };
 }
 
-function tokenFileOption({ path, name, rows, hiddenSize }: TokenFileInfo): DropdownOption {
-  return { value: path, label: `${name}  ${rows}×${hiddenSize}` };
+function tokenFileOption({ path, name, rows, hiddenSize, source }: TokenFileInfo): DropdownOption {
+  return { value: path, label: `${name}  ${rows}×${hiddenSize}, ${sources[source]}` };
 }
 
 function describeModel(info: ModelInfo): string {

@@ -1,5 +1,6 @@
 /** The comparison of this window: one session, shown in one panel. */
 import * as vscode from 'vscode';
+import { loadCatalogue } from '../../hub/catalogue.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { PanelAction } from '../../protocol/panel.ts';
 import type { Engines } from '../engines.ts';
@@ -42,6 +43,7 @@ export class Comparison implements vscode.Disposable {
   constructor(parts: ComparisonParts) {
     this.#parts = parts;
     const { engines, index, library, history } = parts;
+    const catalogue = loadCatalogue();
     this.session = new ComparisonSession(
       { ...emptyState(), inputs: inputsFromSettings() },
       {
@@ -51,6 +53,7 @@ export class Comparison implements vscode.Disposable {
           await engines.inference.request('compare', request, { signal, onProgress: onEvents });
         },
         questionAsked: (question) => void history.add(question),
+        catalogue: () => catalogue,
       },
     );
     const { store } = this.session;

@@ -9,6 +9,7 @@ import type {
   TokenFileInfo,
 } from '../../protocol/comparison.ts';
 import type { SearchHit } from '../../protocol/engine.ts';
+import type { Catalogue } from '../../hub/types.ts';
 import { CancelledError, messageOf, UserError } from '../../protocol/errors.ts';
 import {
   type IndexState,
@@ -21,7 +22,7 @@ import {
 import type { Passage } from '../../protocol/passages.ts';
 import { comparisonRequest, consistentInputs, modelOf, virtualTokensOf } from './comparisonInputs.ts';
 import { MissingIndexError, selectTokenFile, waysOut } from './failures.ts';
-import { fitTable, misfitOf } from './fit.ts';
+import { fitTable, fitWarnings, misfitOf } from './fit.ts';
 import { PanelStore } from './panelStore.ts';
 import { addPassage, mergeHits, movePassage, offeredPassages, tickPassages } from './passageList.ts';
 
@@ -37,6 +38,8 @@ export interface SessionServices {
     onEvents: (events: ComparisonEvent[]) => void,
   ) => Promise<void>;
   questionAsked: (question: string) => void;
+  /** The list of models and embedding files: says which file was trained for which model. */
+  catalogue: () => Catalogue;
 }
 
 export class ComparisonSession {
@@ -73,9 +76,7 @@ export class ComparisonSession {
     const misfit = refused ? misfitOf(refused, modelOf(this.state.models, corrected)) : null;
     if (misfit !== null) this.notify('error', misfit, [selectTokenFile]);
     if (changes.model !== undefined) {
-      this.store.patch({
-        tokenFileFit: fitTable(this.state.tokenFiles, modelOf(this.state.models, corrected)),
-      });
+      this.store.patch(this.#fits(modelOf(this.state.models, corrected)));
     }
     this.#markStale();
     if (changes.model !== undefined || changes.device !== undefined || changes.precision !== undefined) {
@@ -87,7 +88,16 @@ export class ComparisonSession {
   setLibrary(models: ModelInfo[], tokenFiles: TokenFileInfo[]): void {
     this.store.patch({ models, tokenFiles });
     const inputs = consistentInputs(this.state.inputs, this.state);
-    this.store.patch({ inputs, tokenFileFit: fitTable(tokenFiles, modelOf(models, inputs)) });
+    this.store.patch({ inputs, ...this.#fits(modelOf(models, inputs)) });
+  }
+
+  #fits(model: ModelInfo | null): Pick<PanelState, 'tokenFileFit' | 'tokenFileWarnings'> {
+    const { tokenFiles } = this.state;
+    const catalogue = this.#services.catalogue();
+    return {
+      tokenFileFit: fitTable(tokenFiles, model),
+      tokenFileWarnings: fitWarnings(tokenFiles, model, catalogue),
+    };
   }
 
   /** Selects an embedding file; one that does not fit leaves the selection and says why. Returns whether it fits. */

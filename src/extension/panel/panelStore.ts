@@ -87,6 +87,7 @@ export function emptyState(): PanelState {
     models: [],
     tokenFiles: [],
     tokenFileFit: {},
+    tokenFileWarnings: {},
     inputs: structuredClone(defaultInputs),
     passages: [],
     columns: [],

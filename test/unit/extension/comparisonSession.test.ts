@@ -3,6 +3,7 @@ import { beforeEach, describe, it } from 'mocha';
 import { EngineStoppedError } from '../../../src/engine/supervisor.ts';
 import { ComparisonSession, type SessionServices } from '../../../src/extension/panel/comparisonSession.ts';
 import { emptyState, restoreState } from '../../../src/extension/panel/panelStore.ts';
+import { loadCatalogue } from '../../../src/hub/catalogue.ts';
 import type {
   Answer,
   ComparisonEvent,
@@ -97,6 +98,7 @@ describe('a comparison session', () => {
         return compare(request, signal, onEvents);
       },
       questionAsked: () => undefined,
+      catalogue: () => loadCatalogue(),
     });
     session.setLibrary(
       [model('demo', 128), model('big', 256)],
@@ -190,6 +192,16 @@ describe('a comparison session', () => {
     assert.equal(session.selectTokenFile(tokenFile('a.pt', 50, 128)), false);
     assert.equal(session.state.inputs.tokenFile, '/files/b.pt');
     assert.match(session.state.notices[0]!.message, /a\.pt does not fit big/);
+  });
+
+  it('warns of an embedding file of the right width that was trained for another model', () => {
+    const own = { ...tokenFile('own.pt', 50, 128), backbone: 'demo' };
+    const other = { ...tokenFile('other.pt', 50, 128), backbone: 'owner/other' };
+    session.setLibrary([model('demo', 128)], [other, own]);
+    assert.deepEqual(Object.keys(session.state.tokenFileWarnings), [other.path]);
+    assert.match(session.state.tokenFileWarnings[other.path]!, /trained for owner\/other/);
+    assert.equal(session.state.tokenFileFit[other.path], null);
+    assert.equal(session.selectTokenFile(other), true);
   });
 
   it('cancels, keeps what was written, and answers the next question', async () => {
