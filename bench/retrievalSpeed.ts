@@ -5,8 +5,6 @@
  *     node bench/retrievalSpeed.ts [--source /usr/share/doc] [--chunks 100000] [--keep FOLDER]
  */
 import {
-  copyFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,

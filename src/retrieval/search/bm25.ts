@@ -4,6 +4,13 @@ import { matchExpression, queryTerms } from './terms.ts';
 /** Weights of the columns title, body and identifiers; see docs/retrieval.md for how they were chosen. */
 export const columnWeights: readonly [title: number, body: number, identifiers: number] = [3, 1, 1];
 
+/**
+ * How many occurrences (a term in a chunk) a search looks at, about a microsecond each. In an index so large that the
+ * query's terms have more, the most common terms are left out, but never the rarest `termsKept`.
+ */
+const mostOccurrences = 20_000;
+const termsKept = 2;
+
 export interface ScoredChunk {
   id: number;
   /** Larger is better. */
@@ -20,22 +27,33 @@ export function searchBm25(
   limit: number,
   documents?: readonly number[],
 ): ScoredChunk[] {
-  const terms = queryTerms(query);
+  const terms = tellingTerms(store, queryTerms(query));
   if (terms.length === 0) return [];
   const filter = documents
-    ? `AND rowid IN (SELECT id FROM chunks WHERE document IN (SELECT value FROM json_each(?)))`
+    ? 'AND rowid IN (SELECT id FROM chunks WHERE document IN (SELECT value FROM json_each(?)))'
     : '';
-  // rank IS ordered inside FTS5 (no sorting of all matches by SQLite) when it is named alone in ORDER BY.
+  // Faster than ORDER BY rank, for which FTS5 sorts all matches: this way SQLite keeps the best `limit` alone.
   const rows = store
     .prepare(
-      `SELECT rowid AS id, rank AS score FROM chunk_search
-       WHERE chunk_search MATCH ? AND rank MATCH ? ${filter} ORDER BY rank LIMIT ?`,
+      `SELECT rowid AS id, bm25(chunk_search, ${columnWeights.join(', ')}) AS score FROM chunk_search
+       WHERE chunk_search MATCH ? ${filter} ORDER BY score, rowid LIMIT ?`,
     )
-    .all(
-      matchExpression(terms),
-      `bm25(${columnWeights.join(', ')})`,
-      ...(documents ? [JSON.stringify(documents)] : []),
-      limit,
-    );
+    .all(matchExpression(terms), ...(documents ? [JSON.stringify(documents)] : []), limit);
   return rows.map((row) => ({ id: Number(row['id']), score: -Number(row['score']) }));
+}
+
+/** The terms that occur, rarest first, as many as `mostOccurrences` allows. */
+function tellingTerms(store: IndexStore, terms: readonly string[]): string[] {
+  const counting = store.prepare('SELECT count(*) AS n FROM chunk_search WHERE chunk_search MATCH ?');
+  const counted = terms
+    .map((term) => ({ term, chunks: Number(counting.get(matchExpression([term]))?.['n']) }))
+    .filter(({ chunks }) => chunks > 0)
+    .sort((a, b) => a.chunks - b.chunks);
+  let occurrences = 0;
+  return counted
+    .filter(({ chunks }, place) => {
+      occurrences += chunks;
+      return place < termsKept || occurrences <= mostOccurrences;
+    })
+    .map(({ term }) => term);
 }
