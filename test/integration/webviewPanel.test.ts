@@ -298,7 +298,7 @@ describe('comparison panel in Chromium', function () {
     const list = page.getByRole('combobox', { name: 'Embedding file' });
     await list.click();
     await list.getByRole('option').first().waitFor();
-    assert.deepEqual(await list.getByRole('option').allTextContents(), ['spring-50.pt  50×160']);
+    assert.deepEqual(await list.getByRole('option').allTextContents(), ['spring-50.pt  50×160, built in']);
     await page.keyboard.press('Escape');
     await page.getByText('1 other file does not fit').click();
     await page.getByText('its rows are 4096 wide', { exact: false }).waitFor();
@@ -411,6 +411,8 @@ describe('comparison panel in Chromium', function () {
         .map((control) => control.outerHTML),
     );
     assert.deepEqual(nameless, []);
+    await page.getByRole('checkbox', { name: '1 corda.md:5–9', exact: true }).waitFor();
+    await page.getByRole('link', { name: '9787', exact: true }).waitFor();
     await question().focus();
     const visited = new Set<string>();
     for (let press = 0; press < 80; press++) {

@@ -92,7 +92,8 @@ export class AnswerText {
         },
       },
       ...nodes,
-      element('sup', { class: 'source-number' }, String(number)),
+      // Said in the link's description; read with the text it would look like a part of the answer.
+      element('sup', { class: 'source-number', 'aria-hidden': 'true' }, String(number)),
     );
   }
 

@@ -20,7 +20,7 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
   const file = element('span', { class: 'passage-place', dir: 'auto' });
   const headings = element('span', { class: 'passage-headings', dir: 'auto' });
   const ranks = element('span', { class: 'passage-ranks' });
-  const tick = checkbox([number, file], (ticked) => controller.tickOne(id, ticked), {
+  const tick = checkbox([number, ' ', file], (ticked) => controller.tickOne(id, ticked), {
     class: 'passage-tick',
   });
   const icon = (label: string, text: string, onClick: () => void, extra: string) =>

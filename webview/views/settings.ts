@@ -87,7 +87,7 @@ export function generationSettings(controller: Controller): View {
   const root = element(
     'details',
     { class: 'settings', ontoggle: () => controller.setView({ settingsOpen: root.open }) },
-    element('summary', {}, 'Generation settings', summary),
+    element('summary', {}, 'Generation settings ', summary),
     element(
       'div',
       { class: 'settings-fields' },
