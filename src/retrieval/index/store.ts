@@ -58,7 +58,11 @@ export class IndexStore {
       this.database.exec('COMMIT');
       return result;
     } catch (error) {
-      if (this.database.isTransaction) this.database.exec('ROLLBACK');
+      try {
+        this.database.exec('ROLLBACK');
+      } catch {
+        // SQLite has rolled back by itself, as it does when the disk is full.
+      }
       throw error;
     }
   }

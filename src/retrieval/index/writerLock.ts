@@ -11,6 +11,7 @@ const retryAfter = 200;
  */
 export class WriterLock {
   readonly #database: DatabaseSync;
+  #released = false;
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
@@ -55,7 +56,8 @@ export class WriterLock {
   }
 
   release(): void {
-    if (!this.#database.isOpen) return;
+    if (this.#released) return;
+    this.#released = true;
     this.#database.exec('ROLLBACK');
     this.#database.close();
   }

@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   renameSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
