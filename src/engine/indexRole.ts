@@ -1,11 +1,10 @@
 /** The process that holds the index of the workspace's documents and looks at files of models. */
-import { stat } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { UserError } from '../protocol/errors.ts';
 import type { IndexLocation, IndexProgress as ReportedProgress, IndexSummary } from '../protocol/engine.ts';
 import { type IndexProgress, openIndex, type WorkspaceIndex } from '../retrieval/workspaceIndex.ts';
 import type { Handlers } from './channel.ts';
-import { inspectModel, inspectTokenFile } from './inspection.ts';
+import { inspectModel, inspectTokenFile, listInstalled } from './inspection.ts';
 
 /** Progress is not reported more often. */
 const progressIntervalMs = 100;
@@ -24,12 +23,12 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
   };
 
   return {
-    openIndex: async (location) => {
+    openIndex: (location) => {
       opened?.index.close();
       opened = undefined;
       const { indexFile, options } = location;
       opened = { index: openIndex(indexFile, options), location };
-      return summaryOf(opened);
+      return Promise.resolve(summaryOf(opened));
     },
     updateIndex: async ({ rebuild }, { signal, report }) => {
       const { index, location } = current();
@@ -54,6 +53,7 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
         }),
       );
     },
+    listInstalled: () => listInstalled(extensionFolder),
     inspectModels: ({ models }) => Promise.all(models.map((model) => inspectModel(model, extensionFolder))),
     inspectTokenFiles: ({ paths }) =>
       Promise.all(paths.map((path) => inspectTokenFile(path, extensionFolder))),
@@ -72,20 +72,10 @@ async function drain(
   }
 }
 
-async function summaryOf({ index, location }: OpenedIndex): Promise<IndexSummary> {
-  const { files, chunks, problems } = index.status();
-  // The write-ahead file is the one that changes first.
-  const changedAt = await Promise.all(
-    [location.indexFile, `${location.indexFile}-wal`].map(
-      async (file) => (await stat(file).catch(() => null))?.mtime,
-    ),
-  );
-  const latest = changedAt.filter((time) => time !== undefined).sort((a, b) => b.getTime() - a.getTime())[0];
+function summaryOf({ index }: OpenedIndex): IndexSummary {
+  const { files, chunks, problems, updatedAt, contentHash } = index.status();
   return {
-    files,
-    chunks,
-    updatedAt: files > 0 && latest ? latest.toISOString() : null,
-    contentHash: null,
+    ...{ files, chunks, updatedAt, contentHash },
     errors: problems.map(({ path, reason }) => ({ path, message: reason })),
   };
 }

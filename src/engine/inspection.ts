@@ -5,12 +5,28 @@ import { basename, isAbsolute, join } from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../checkpoint/virtualTokens.ts';
 import { repositoryOfFolder } from '../hub/fit.ts';
+import { overview } from '../hub/overview.ts';
 import { resolveModel } from '../hub/resolve.ts';
 import type { ModelInfo, TokenFileInfo } from '../protocol/comparison.ts';
 import { messageOf } from '../protocol/errors.ts';
 
 /** The built-in model's name. */
 const demo = 'demo';
+
+/** What of the model list (and of the Hub cache) is complete on this machine: models by id, embedding files by path. */
+export async function listInstalled(
+  extensionFolder: string,
+): Promise<{ models: string[]; tokenFiles: string[] }> {
+  const installed = (await overview({ extensionFolder })).filter(
+    ({ state, path }) => path !== null && (state === 'built-in' || state === 'downloaded'),
+  );
+  return {
+    models: installed
+      .filter(({ entry }) => entry.kind === 'chat' || entry.kind === 'base')
+      .map(({ entry }) => entry.id),
+    tokenFiles: installed.filter(({ entry }) => entry.kind === 'token-file').map(({ path }) => path!),
+  };
+}
 
 /** Describes a model: `demo`, a name of the model list, a Hub repository in the cache, or a folder. */
 export async function inspectModel(model: string, extensionFolder: string): Promise<ModelInfo> {

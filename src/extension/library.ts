@@ -73,11 +73,15 @@ export class Library implements vscode.Disposable {
 
   async #refresh(): Promise<void> {
     try {
-      const models = [...new Set([demoModel, setting('model'), ...(await this.#modelFolders())])];
+      const installed = await this.#engines.index.request('listInstalled', {});
+      const models = [
+        ...new Set([demoModel, setting('model'), ...installed.models, ...(await this.#modelFolders())]),
+      ];
       const demoTokens = vscode.Uri.joinPath(this.#extensionUri, 'media', 'demo', 'spring-50.pt').fsPath;
-      const named = [demoTokens, setting('tokenFile'), ...this.#addedTokenFiles].filter(
-        (path) => path !== '',
-      );
+      const named = [
+        ...[demoTokens, setting('tokenFile')],
+        ...[...installed.tokenFiles, ...this.#addedTokenFiles],
+      ].filter((path) => path !== '');
       const found = await this.#foundTokenFiles();
       const [modelInfos, tokenFileInfos] = await Promise.all([
         this.#engines.index.request('inspectModels', { models }),

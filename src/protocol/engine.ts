@@ -31,6 +31,8 @@ export interface IndexRequests {
   /** Like updateIndex, but looks at these files only (absolute paths; removed files among them). */
   updateFiles: { params: { paths: string[] }; progress: IndexProgress; result: IndexSummary };
   search: { params: { query: string; count: number }; progress: never; result: SearchHit[] };
+  /** The models (by id) and embedding files (by path) of the model list that are on this machine. */
+  listInstalled: { params: Nothing; progress: never; result: { models: string[]; tokenFiles: string[] } };
   inspectModels: { params: { models: string[] }; progress: never; result: ModelInfo[] };
   inspectTokenFiles: { params: { paths: string[] }; progress: never; result: TokenFileInfo[] };
 }

@@ -45,6 +45,8 @@ export interface ServerOptions {
   settings?: Record<string, unknown>;
   /** Ask whether a folder is trusted, as VS Code does by default; tests usually do not. */
   workspaceTrust?: boolean;
+  /** Variables for the server and the extension host. */
+  environment?: Record<string, string>;
 }
 
 export class VSCodeServer {
@@ -63,7 +65,11 @@ export class VSCodeServer {
   }
 
   /** Starts a server with an empty profile. */
-  static async start({ settings = {}, workspaceTrust = false }: ServerOptions = {}): Promise<VSCodeServer> {
+  static async start({
+    settings = {},
+    workspaceTrust = false,
+    environment = {},
+  }: ServerOptions = {}): Promise<VSCodeServer> {
     const port = await freePort();
     mkdirSync(home, { recursive: true });
     const dataFolder = mkdtempSync(join(home, 'profile-'));
@@ -88,7 +94,7 @@ export class VSCodeServer {
         ...['--enable-smoke-test-driver', '--extensions-dir', extensionsFolder],
         ...['--server-data-dir', join(dataFolder, 'server'), '--user-data-dir', join(dataFolder, 'user')],
       ],
-      { env: cleanEnvironment(), detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
+      { env: { ...cleanEnvironment(), ...environment }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
     );
     const server = new VSCodeServer(child, `http://127.0.0.1:${String(port)}`, dataFolder);
     await server.#isUp();

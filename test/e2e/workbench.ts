@@ -14,6 +14,8 @@ export interface WorkbenchOptions extends ServerOptions {
   /** Folder to open; null: none. */
   folder: string | null;
   viewport?: { width: number; height: number };
+  /** A module whose `run` is called in the extension host, and the folder of the extension that it belongs to. */
+  hostTests?: { extension: string; module: string };
 }
 
 /** A copy of the sample workspace that a test may change. */
@@ -61,14 +63,36 @@ export class Workbench {
   }
 
   async #load(): Promise<void> {
-    const { folder } = this.#options;
+    const { folder, hostTests } = this.#options;
     this.page.setDefaultTimeout(patienceMs);
-    await this.page.goto(
-      folder === null ? `${this.server.url}/?ew=true` : `${this.server.url}/?folder=${folder}`,
-    );
+    const parameters = new URLSearchParams(folder === null ? { ew: 'true' } : { folder });
+    if (hostTests) {
+      const authority = new URL(this.server.url).host;
+      const payload = [
+        ['extensionDevelopmentPath', `vscode-remote://${authority}${hostTests.extension}`],
+        ['extensionTestsPath', `vscode-remote://${authority}${hostTests.module}`],
+      ];
+      parameters.set('payload', JSON.stringify(payload));
+      await this.page.exposeFunction('codeAutomationLog', (type: string, values: unknown[]) => {
+        if (type === 'error') this.#hostOutput.push(values.map(String).join(' '));
+      });
+      await this.page.exposeFunction('codeAutomationExit', (code: number) => this.#hostExit.resolve(code));
+    }
+    await this.page.goto(`${this.server.url}/?${parameters.toString()}`);
     await this.page.locator('.monaco-workbench').waitFor();
     // The status-bar item is there once the extension is active.
     await this.statusItem.waitFor();
+  }
+
+  readonly #hostExit = Promise.withResolvers<number>();
+  readonly #hostOutput: string[] = [];
+
+  /** Waits for the tests in the extension host; throws what they reported if they failed. */
+  async hostTestsEnded(): Promise<void> {
+    const late = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), patienceMs));
+    const code = await Promise.race([this.#hostExit.promise, late]);
+    if (code !== 0)
+      throw new Error(`Tests in the extension host: ${String(code)}\n${this.#hostOutput.join('\n')}`);
   }
 
   get statusItem(): Locator {

@@ -53,6 +53,8 @@ export class Comparison implements vscode.Disposable {
           await engines.inference.request('compare', request, { signal, onProgress: onEvents });
         },
         questionAsked: (question) => void history.add(question),
+        // What goes wrong with it is told by the comparison, which loads the model if it is not there.
+        warmUp: (selection) => void engines.inference.request('load', selection).catch(() => undefined),
         catalogue: () => catalogue,
       },
     );

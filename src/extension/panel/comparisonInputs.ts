@@ -37,9 +37,9 @@ export function comparisonRequest({ inputs, passages, tokenFiles }: PanelState):
   };
 }
 
-/** The k of a variant; 0 for all but `spring:K`. */
+/** The k of a variant; 0 for those without virtual tokens. */
 export function virtualTokensOf(variant: VariantId): number {
-  return variant.startsWith('spring:') ? Number(variant.slice('spring:'.length)) : 0;
+  return Number(/^spring:(\d+)/.exec(variant)?.[1] ?? 0);
 }
 
 export function modelOf(models: readonly ModelInfo[], inputs: PanelInputs): ModelInfo | null {

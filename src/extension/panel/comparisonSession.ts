@@ -6,6 +6,7 @@ import type {
   ComparisonEvent,
   ComparisonRequest,
   ModelInfo,
+  ModelSelection,
   TokenFileInfo,
 } from '../../protocol/comparison.ts';
 import type { SearchHit } from '../../protocol/engine.ts';
@@ -38,6 +39,8 @@ export interface SessionServices {
     onEvents: (events: ComparisonEvent[]) => void,
   ) => Promise<void>;
   questionAsked: (question: string) => void;
+  /** A comparison with this model follows soon: it may be loaded while passages are retrieved. */
+  warmUp: (selection: ModelSelection) => void;
   /** The list of models and embedding files: says which file was trained for which model. */
   catalogue: () => Catalogue;
 }
@@ -123,6 +126,8 @@ export class ComparisonSession {
     this.#services.questionAsked(asked);
     await this.#runUntilEnd(async (signal, startedAt) => {
       this.store.patch({ run: { kind: 'retrieving' }, columns: [] });
+      const { model, device, precision } = this.state.inputs;
+      if (model !== null) this.#services.warmUp({ model, device, precision });
       const own = this.state.passages.some(({ origin, ticked }) => origin !== 'retrieved' && ticked);
       const index = await this.#services.ensureIndexed(signal);
       let firstPassageMs: number | null = null;

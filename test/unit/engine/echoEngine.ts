@@ -45,6 +45,7 @@ const handlers: Handlers<'index'> = {
       },
     ]);
   },
+  listInstalled: unused,
   inspectModels: unused,
   inspectTokenFiles: unused,
 };

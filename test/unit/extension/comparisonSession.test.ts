@@ -74,6 +74,7 @@ describe('a comparison session', () => {
   let session: ComparisonSession;
   let requests: ComparisonRequest[];
   let searches: string[];
+  let warmed: string[];
   let index: IndexState;
   let compare: SessionServices['compare'];
   let sent: HostToPanel[];
@@ -81,6 +82,7 @@ describe('a comparison session', () => {
   beforeEach(() => {
     requests = [];
     searches = [];
+    warmed = [];
     sent = [];
     index = ready;
     compare = (request, _, onEvents) => {
@@ -98,6 +100,7 @@ describe('a comparison session', () => {
         return compare(request, signal, onEvents);
       },
       questionAsked: () => undefined,
+      warmUp: ({ model: id }) => warmed.push(id),
       catalogue: () => loadCatalogue(),
     });
     session.setLibrary(
@@ -117,6 +120,7 @@ describe('a comparison session', () => {
     await session.ask('  Which port? ');
     const { run, passages, columns, model: loaded } = session.state;
     assert.deepEqual(searches, ['Which port?']);
+    assert.deepEqual(warmed, ['demo']);
     assert.equal(run.kind, 'done');
     assert.equal(passages.length, 8);
     assert.deepEqual(
