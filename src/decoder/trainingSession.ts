@@ -58,7 +58,12 @@ export class TrainingSession {
         // shapes differ from step to step: planning memory for each would only hold on to it
         enableMemPattern: false,
         extra: {
-          session: { model_external_initializers_file_folder_path: externalFolder, disable_prepacking: '1' },
+          session: {
+            model_external_initializers_file_folder_path: externalFolder,
+            disable_prepacking: '1',
+            // threads that spin between operators would slow down whatever else the machine does for hours
+            intra_op: { allow_spinning: '0' },
+          },
         },
       });
       return new TrainingSession(checkpoint.config, options, session);
