@@ -102,28 +102,20 @@ export interface TextAreaControl {
 export function textArea(
   label: string,
   onInput: (value: string) => void,
-  props: Props & { rows?: number; placeholder?: string } = {},
+  props: Props & { placeholder?: string } = {},
 ): TextAreaControl {
   const root = create('vscode-text-area', { resize: 'vertical', ...props }, [label]) as HTMLElement & {
     value: string;
     control?: HTMLTextAreaElement;
   };
-  const minimumRows = props.rows ?? 1;
-  const fit = () => {
-    const { control } = root;
-    if (!control) return;
-    // The direction of the text is that of its first strong letter; the component does not pass `dir` on.
-    control.dir = 'auto';
-    control.spellcheck = false;
-    const lines = root.value.split('\n').reduce((sum, line) => sum + 1 + Math.floor(line.length / 110), 0);
-    control.rows = Math.min(8, Math.max(minimumRows, lines));
-  };
-  root.addEventListener('input', () => {
-    fit();
-    onInput(root.value);
+  root.addEventListener('input', () => onInput(root.value));
+  // The inner control exists from the first update of the component on; `dir` is not passed on to it.
+  requestAnimationFrame(() => {
+    if (!root.control) return;
+    // The direction of the text is that of its first strong letter.
+    root.control.dir = 'auto';
+    root.control.spellcheck = false;
   });
-  // The inner control exists from the first update of the component on.
-  requestAnimationFrame(fit);
   return {
     root,
     get value() {
@@ -132,7 +124,6 @@ export function textArea(
     update(value) {
       if (root.value === value) return;
       root.value = value;
-      requestAnimationFrame(fit);
     },
     focus: () => (root.control ?? root).focus(),
   };

@@ -121,7 +121,7 @@ function addForm(
     if (form.opener) setExpanded(form.opener, false);
     focusOpener();
   };
-  const input = textArea('Text of the passage', () => undefined, { rows: 3, class: 'add-input' });
+  const input = textArea('Text of the passage', () => undefined, { class: 'add-input' });
   const submit = () => {
     const text = input.value.trim();
     if (text === '') {

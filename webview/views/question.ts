@@ -8,7 +8,6 @@ import type { View } from './view.ts';
 export function questionView(controller: Controller): View & { focus(): void } {
   const input = textArea('Question', (question) => controller.edit({ question }), {
     class: 'question-input',
-    rows: 2,
     placeholder: 'Ask the documents of this workspace (Ctrl+Enter)',
   });
   const ask = button('Ask', () => controller.ask(), {
