@@ -38,7 +38,14 @@ execFileSync(process.execPath, [join(root, 'scripts/build.mjs'), '--production']
 copyOnnxRuntime();
 copySqliteVec();
 const packagePath = join(root, `spring-rag-${target}-${version}.vsix`);
-await createVSIX({ cwd: root, target, packagePath, dependencies: false, allowMissingRepository: true });
+await createVSIX({
+  cwd: root,
+  target,
+  packagePath,
+  dependencies: false,
+  allowMissingRepository: true,
+  rewriteRelativeLinks: false,
+});
 rmSync(shipped, { recursive: true });
 console.log(`${packagePath} ${(statSync(packagePath).size / 1e6).toFixed(1)} MB`);
 

@@ -7,28 +7,39 @@ import { Engines } from './engines.ts';
 import { History } from './history.ts';
 import { IndexService } from './indexService.ts';
 import { Library } from './library.ts';
+import { registerModelCommands } from './models/commands.ts';
+import { Downloads } from './models/downloads.ts';
+import { HubModels } from './models/hubModels.ts';
+import { MemoryGuard } from './models/memoryGuard.ts';
+import { registerLoadingProgress } from './loadingProgress.ts';
 import { Comparison } from './panel/comparison.ts';
 import { registerStatusBar } from './statusBar.ts';
 import { registerSidePanel } from './views/sidePanel.ts';
 
 export function activate(context: vscode.ExtensionContext): void {
   const log = vscode.window.createOutputChannel('SPRING', { log: true });
-  const engines = new Engines(context.extensionUri, log);
+  const hub = new HubModels(context, log);
+  const engines = new Engines(context.extensionUri, log, hub.entriesFile);
   const index = new IndexService(engines, context.storageUri, log);
   const library = new Library(engines, context.extensionUri, log);
   const history = new History(context.workspaceState);
-  const parts = { context, engines, index, library, history, log };
+  const downloads = new Downloads(hub, log);
+  const memoryGuard = new MemoryGuard();
+  const parts = { context, engines, index, library, history, log, hub, downloads, memoryGuard };
   const comparison = new Comparison(parts);
   context.subscriptions.push(
     log,
+    hub,
     engines,
     index,
     library,
     history,
     comparison,
     registerCommands(parts, comparison),
+    registerModelCommands(parts, log),
     registerSidePanel(parts, comparison.session),
     registerStatusBar(comparison.session),
+    registerLoadingProgress(comparison.session),
     registerSearchTool(index),
     registerParticipant(parts, comparison.session),
   );

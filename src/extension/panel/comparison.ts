@@ -1,23 +1,19 @@
 /** The comparison of this window: one session, shown in one panel. */
 import * as vscode from 'vscode';
-import { loadCatalogue } from '../../hub/catalogue.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { PanelAction } from '../../protocol/panel.ts';
-import type { Engines } from '../engines.ts';
 import type { History } from '../history.ts';
 import type { IndexService } from '../indexService.ts';
-import type { Library } from '../library.ts';
+import type { ModelParts } from '../models/parts.ts';
 import { inputsFromSettings } from '../settings.ts';
 import { ComparisonSession } from './comparisonSession.ts';
 import { PanelHost, panelType } from './panelHost.ts';
 import { emptyState, restoreState } from './panelStore.ts';
 import { openRecordFile, pickRecord, saveRecord } from './recordFiles.ts';
 
-export interface ComparisonParts {
+export interface ComparisonParts extends ModelParts {
   context: vscode.ExtensionContext;
-  engines: Engines;
   index: IndexService;
-  library: Library;
   history: History;
   log: vscode.LogOutputChannel;
 }
@@ -42,20 +38,25 @@ export class Comparison implements vscode.Disposable {
 
   constructor(parts: ComparisonParts) {
     this.#parts = parts;
-    const { engines, index, library, history } = parts;
-    const catalogue = loadCatalogue();
+    const { engines, index, library, history, hub, memoryGuard } = parts;
     this.session = new ComparisonSession(
       { ...emptyState(), inputs: inputsFromSettings() },
       {
         ensureIndexed: (signal) => index.ensureIndexed(signal),
         search: (query, count, signal) => index.search(query, count, signal),
         compare: async (request, signal, onEvents) => {
+          await memoryGuard.beforeLoading(request, library.models);
           await engines.inference.request('compare', request, { signal, onProgress: onEvents });
         },
         questionAsked: (question) => void history.add(question),
         // What goes wrong with it is told by the comparison, which loads the model if it is not there.
-        warmUp: (selection) => void engines.inference.request('load', selection).catch(() => undefined),
-        catalogue: () => catalogue,
+        warmUp: (selection) => {
+          void memoryGuard
+            .warningFor(selection, library.models)
+            .then((warning) => (warning === null ? engines.inference.request('load', selection) : null))
+            .catch(() => undefined);
+        },
+        catalogue: () => hub.catalogue,
       },
     );
     const { store } = this.session;
@@ -168,6 +169,14 @@ export class Comparison implements vscode.Disposable {
       { label: 'Restart Engine', action: 'restart-engine' },
       { label: 'Show Log', action: 'show-log' },
     ]);
+    if (!this.#host) void this.#offerRestart(message);
+  }
+
+  /** The same for users who do not see the panel. */
+  async #offerRestart(message: string): Promise<void> {
+    const restart = vscode.l10n.t('Restart Engine');
+    const chosen = await vscode.window.showErrorMessage(message, restart);
+    if (chosen === restart) await vscode.commands.executeCommand('springRag.restartEngine');
   }
 
   async #runAction(action: PanelAction['action']): Promise<void> {
