@@ -12,7 +12,7 @@ export interface Condition {
 }
 
 /**
- * All conditions of an experiment, in the order asked for: `spring` without a number stands for every k.
+ * All conditions of an experiment, in the order asked for: `spring` and `spring+prag` without a number stand for every k.
  * A variant that shows no passages is asked once, whatever the numbers of passages.
  * @param variants such as `no-rag,baseline,spring,spring:50`
  * @param tokenCounts the values of k for `spring`
@@ -26,7 +26,10 @@ export function expandConditions(
   const names = variants
     .split(',')
     .map((name) => name.trim())
-    .flatMap((name) => (name === 'spring' ? tokenCounts.map((k) => `spring:${k}`) : [name]));
+    .flatMap((name) => {
+      const everyCount = /^spring(\+prag)?$/.exec(name);
+      return everyCount ? tokenCounts.map((k) => `spring:${k}${everyCount[1] ?? ''}`) : [name];
+    });
   const ids = parseVariants(names.join(','));
   if (ids.length === 0) throw new UserError('No variant is chosen: take at least one, such as baseline.');
   if (passageCounts.length === 0) throw new UserError('No number of passages is given.');

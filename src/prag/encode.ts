@@ -84,7 +84,7 @@ export class PassageEncoder {
       yield { ...common, type: 'augmenting' };
       const augmented = await augmenter.augment(passage, signal);
       if (!augmented) {
-        yield { ...common, type: 'failed', reason: 'The model gave no usable questions about this passage.' };
+        yield { ...common, type: 'failed', reason: 'There are no questions about it.' };
         continue;
       }
       const { checkpoint, tokenizer, embeddings, name } = this.model;
@@ -108,6 +108,11 @@ export class PassageEncoder {
       const folder = await store.write(identity, adapter, record, recipe.loraAlpha);
       yield { ...common, type: 'encoded', adapter, folder, losses, fromStore: false };
     }
+  }
+
+  /** Identifies the recipe and the start, for experiments. */
+  get recipeKey(): string {
+    return contentKey([this.options.recipe, this.start.id]);
   }
 
   /** Frees the weights that training loaded. */

@@ -50,10 +50,14 @@ export async function openPassageEncoder(
   fewShot?: string,
 ): Promise<PassageEncoder> {
   const folder = options.storeFolder ?? defaultStoreFolder();
-  const generator = chooseGenerator(decoder, model, options);
-  const cacheFolder = join(folder, 'augmentations');
-  const generating = generatingAugmenter(generator, { cacheFolder });
   const prepared = await readAugmentedFile(options.augmentedFile);
+  // who gives a file has made what can be made: a local model would try again in vain, passage after passage
+  const generating =
+    options.augmentedFile === undefined || options.endpoint
+      ? generatingAugmenter(chooseGenerator(decoder, model, options), {
+          cacheFolder: join(folder, 'augmentations'),
+        })
+      : undefined;
   return PassageEncoder.open(encoderModel(decoder, model), {
     store: new AdapterStore(folder, options.storeBytes),
     augmenter: preparedAugmenter([...prepared, { augmented: [...unrelatedPassages] }], generating),

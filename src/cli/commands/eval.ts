@@ -1,5 +1,5 @@
 /** `spring eval`: scores of several variants over a data set. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
@@ -14,11 +14,17 @@ import { summarize, summaryTable, type ConditionSummary } from '../../evaluation
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
 import { defaultTemplates, parseTemplates } from '../../spring/prompts.ts';
-import { buildVariant } from '../../evaluation/variants.ts';
+import { adapterOf, buildVariant, isPragPrompt } from '../../evaluation/variants.ts';
+import { ItemAdapters } from '../../evaluation/itemAdapters.ts';
+import { extractAnswer, type ExtractionMode } from '../../prag/answerExtraction.ts';
+import { describeProgress, openPassageEncoder, readFewShotFile } from '../../prag/passageAdapters.ts';
+import type { PassageEncoder } from '../../prag/encode.ts';
+import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
 import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
 import type { RegisterCommand } from './index.ts';
 
-interface EvalOptions extends ModelOptions {
+interface EvalOptions extends ModelOptions, PragCommandOptions {
+  extraction: 'auto' | ExtractionMode;
   data: string;
   workspace?: string;
   tokens?: string;
@@ -46,7 +52,7 @@ export const registerEval: RegisterCommand = (program) => {
     .option('--tokens <file>', 'virtual tokens: a .pt or .safetensors file, or a name from `spring models`')
     .option(
       '--variants <list>',
-      'no-rag, baseline, prompt, spring (every k) or spring:K, with commas between',
+      'no-rag, baseline, prompt, spring (every k), spring:K, icl, prag, prag+rag, placebo, spring:K+prag',
     )
     .option('--k <list>', 'values of k for spring, such as 1,10,50 (default: all tokens of the file)', counts)
     .option(
@@ -59,7 +65,15 @@ export const registerEval: RegisterCommand = (program) => {
     .option('--templates <file>', 'a JSON file of prompt templates')
     .option('--out <folder>', 'write predictions (JSON lines), summary and report; continues what is there')
     .option('--json', 'print one JSON document; scores are shares of 1');
-  addModelOptions(command).action((options: EvalOptions) => evaluate(options));
+  command.addOption(
+    new Option(
+      '--extraction <how>',
+      'what of an answer is judged (auto: as PRAG’s authors cut it, in its prompts)',
+    )
+      .choices(['auto', 'whole', 'direct', 'chainOfThought'])
+      .default('auto'),
+  );
+  addPragOptions(addModelOptions(command)).action((options: EvalOptions) => evaluate(options));
 };
 
 async function evaluate(options: EvalOptions): Promise<void> {
@@ -70,10 +84,24 @@ async function evaluate(options: EvalOptions): Promise<void> {
   const folder = await resolveModel(options.model);
   const { device, precision } = options;
   const decoder = await Decoder.open(folder, { device, precision, signal });
+  const fewShot = await readFewShotFile(options.fewShot);
+  const encoder = conditions.some(({ variant }) => adapterOf(variant))
+    ? await openPassageEncoder(decoder, options.model, readPragOptions(options), fewShot)
+    : undefined;
   try {
     const tokens = await readTokens(options, conditions, decoder);
-    const experiment = await setUp(options, items, conditions, tokens, decoder);
-    const settings = describe(options, data, tokens, decoder);
+    const adapters = encoder && new ItemAdapters(encoder, items);
+    await encodePassages(adapters, conditions, signal);
+    const experiment = await setUp(options, {
+      items,
+      conditions,
+      tokens,
+      decoder,
+      adapters,
+      fewShot,
+      signal,
+    });
+    const settings = describe(options, data, tokens, decoder, encoder);
     const predictions = await run(decoder, experiment, settings, options, signal);
     const summaries = summarize(conditions, predictions);
     const { file, sha256 } = data;
@@ -91,7 +119,21 @@ async function evaluate(options: EvalOptions): Promise<void> {
       options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summaryTable(summaries)}\n`,
     );
   } finally {
+    await encoder?.dispose();
     await decoder.dispose();
+  }
+}
+
+async function encodePassages(
+  adapters: ItemAdapters | undefined,
+  conditions: readonly Condition[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (!adapters) return;
+  for await (const progress of adapters.encodeAll(conditions, signal)) {
+    if (progress.type === 'failed' || (progress.type === 'encoded' && !progress.fromStore)) {
+      process.stderr.write(`${describeProgress(progress)}\n`);
+    }
   }
 }
 
@@ -176,13 +218,19 @@ async function readTokens(
   return readVirtualTokens(await resolveTokenFile(tokens), { hiddenSize });
 }
 
-async function setUp(
-  options: EvalOptions,
-  items: readonly EvaluationItem[],
-  conditions: readonly Condition[],
-  virtualTokens: VirtualTokens | undefined,
-  { tokenizer }: Decoder,
-): Promise<Experiment> {
+interface SetUp {
+  items: readonly EvaluationItem[];
+  conditions: readonly Condition[];
+  tokens: VirtualTokens | undefined;
+  decoder: Decoder;
+  adapters: ItemAdapters | undefined;
+  fewShot: string | undefined;
+  signal: AbortSignal;
+}
+
+async function setUp(options: EvalOptions, setup: SetUp): Promise<Experiment> {
+  const { items, conditions, tokens: virtualTokens, fewShot, signal } = setup;
+  const { tokenizer } = setup.decoder;
   const templates = options.templates
     ? parseTemplates(await readJsonFile(options.templates))
     : defaultTemplates;
@@ -190,12 +238,22 @@ async function setUp(
     items,
     conditions,
     settings: { maxNewTokens: options.maxNewTokens, overflow: 'truncate-left' },
-    buildPrompt: ({ question, passages }, condition) => {
-      const shown = passages.slice(0, condition.passages);
-      const variant = { question, passages: shown, tokenizer, virtualTokens, templates };
+    buildPrompt: async (item, condition) => {
+      const { question } = item;
+      const passages = item.passages.slice(0, condition.passages);
+      const adapters = (await setup.adapters?.adaptersOf(item, condition, signal)) ?? {};
+      const variant = { question, passages, tokenizer, virtualTokens, templates, adapters, fewShot };
       return buildVariant(condition.variant, variant).decoderPrompt;
     },
+    extractAnswer: (text, { variant }) => extractAnswer(text, extractionOf(options, isPragPrompt(variant))),
   };
+}
+
+/** PRAG's prompts let the model go on behind its answer, so its authors cut; SPRING's answers end by themselves. */
+function extractionOf({ extraction, fewShot }: EvalOptions, isPrag: boolean): ExtractionMode {
+  if (extraction !== 'auto') return extraction;
+  if (!isPrag) return 'whole';
+  return fewShot === undefined ? 'direct' : 'chainOfThought';
 }
 
 /** What must not change between the parts of a resumed experiment. */
@@ -204,6 +262,7 @@ function describe(
   data: EvaluationData,
   tokens: VirtualTokens | undefined,
   decoder: Decoder,
+  encoder: PassageEncoder | undefined,
 ): ExperimentSettings {
   return {
     model: decoder.checkpoint.folder,
@@ -217,6 +276,10 @@ function describe(
     workspace: options.workspace ?? null,
     maxNewTokens: options.maxNewTokens,
     templates: options.templates ?? null,
+    extraction: options.extraction,
+    fewShot: options.fewShot ?? null,
+    adapters: encoder?.recipeKey ?? null,
+    augmented: options.augmented ?? null,
   };
 }
 

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import { registerAsk } from './ask.ts';
+import { registerAugment } from './augment.ts';
+import { registerEncode } from './encode.ts';
 import { registerEval } from './eval.ts';
 import { registerGenerate } from './generate.ts';
 import { registerIndex } from './index-workspace.ts';
@@ -18,6 +20,8 @@ export const commands: readonly RegisterCommand[] = [
   registerGenerate,
   registerEval,
   registerTrain,
+  registerAugment,
+  registerEncode,
   registerIndex,
   registerSearch,
   registerInspect,

@@ -1,0 +1,84 @@
+/** The adapters of a data set's questions: of their own passages, and of unrelated ones as a control. */
+import type { LoraAdapter } from '../checkpoint/types.ts';
+import type { EncodeProgress, PassageEncoder } from '../prag/encode.ts';
+import { mergeAdapters } from '../prag/passageAdapters.ts';
+import { unrelatedPassages } from '../prag/unrelatedPassages.ts';
+import { UserError } from '../protocol/errors.ts';
+import type { Condition } from './conditions.ts';
+import type { EvaluationItem } from './questions.ts';
+import { adapterOf, type AdapterKind } from './variants.ts';
+
+export class ItemAdapters {
+  private readonly encoder: PassageEncoder;
+  private readonly items: readonly EvaluationItem[];
+  /** The merged adapter that was used last, by the passages' texts: the conditions of an item share it. */
+  private last: { key: string; adapter: LoraAdapter } | undefined;
+
+  constructor(encoder: PassageEncoder, items: readonly EvaluationItem[]) {
+    this.encoder = encoder;
+    this.items = items;
+  }
+
+  /** Encodes every passage that the conditions need, so that answering does not wait; each once. */
+  encodeAll(conditions: readonly Condition[], signal?: AbortSignal): AsyncGenerator<EncodeProgress> {
+    const wanted = this.items.flatMap((item) =>
+      conditions.flatMap((condition) => this.passagesOf(item, condition)?.texts ?? []),
+    );
+    return this.encoder.encode([...new Set(wanted)], signal);
+  }
+
+  /**
+   * The merged adapter of an item under a condition, empty for conditions without. Passages that cannot be encoded are
+   * left out.
+   * @throws UserError if none of them can
+   */
+  async adaptersOf(
+    item: EvaluationItem,
+    condition: Condition,
+    signal?: AbortSignal,
+  ): Promise<Partial<Record<AdapterKind, LoraAdapter>>> {
+    const wanted = this.passagesOf(item, condition);
+    if (!wanted) return {};
+    const key = JSON.stringify(wanted.texts);
+    if (this.last?.key !== key) {
+      const adapters: LoraAdapter[] = [];
+      for await (const progress of this.encoder.encode(wanted.texts, signal)) {
+        if (progress.type === 'encoded') adapters.push(progress.adapter);
+      }
+      if (adapters.length === 0) {
+        throw new UserError(
+          `Question ${item.id} has no passage that can be encoded, so ${condition.variant} cannot be asked. Give ` +
+            'augmented passages (--augmented), or a model that can write them (--endpoint).',
+        );
+      }
+      this.last = { key, adapter: mergeAdapters(adapters) };
+    }
+    return { [wanted.kind]: this.last.adapter };
+  }
+
+  private passagesOf(
+    item: EvaluationItem,
+    { variant, passages: count }: Condition,
+  ): { kind: AdapterKind; texts: string[] } | undefined {
+    const kind = adapterOf(variant);
+    if (!kind) return undefined;
+    const own = item.passages.slice(0, count).map(({ text }) => text);
+    return { kind, texts: kind === 'passages' ? own : this.unrelated(item, count) };
+  }
+
+  /**
+   * As many passages of a question half a data set away: the same kind of text, but not about this question. Where there
+   * is no such question, passages about nothing of the sort.
+   */
+  private unrelated(item: EvaluationItem, count: number): string[] {
+    const { items } = this;
+    const own = new Set(item.passages.map(({ text }) => text));
+    const index = items.findIndex(({ id }) => id === item.id);
+    for (let step = 0; step < items.length; step++) {
+      const other = items[(index + Math.floor(items.length / 2) + step) % items.length]!;
+      const texts = other.passages.slice(0, count).map(({ text }) => text);
+      if (texts.length > 0 && !texts.some((text) => own.has(text))) return texts;
+    }
+    return unrelatedPassages.slice(0, Math.max(1, count)).map(({ passage }) => passage);
+  }
+}
