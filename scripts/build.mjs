@@ -32,6 +32,8 @@ const bundles = [
     platform: 'node',
     target: 'node22',
     format: 'cjs',
+    // A CommonJS bundle has no import.meta.
+    define: { 'import.meta.dirname': '__dirname' },
     external: ['vscode', ...native],
   },
   {

@@ -33,6 +33,8 @@ export interface SupervisorOptions {
   program: string;
   /** Further arguments for the program. */
   programArguments?: readonly string[];
+  /** Added to the environment of this process. */
+  environment?: Readonly<Record<string, string>>;
   /** Node to run it with; absent: the one that runs this. */
   execPath?: string | undefined;
   /** Delays before the 1st, 2nd, ... restart in a row; one more crash than delays leaves the process down. */
@@ -134,7 +136,7 @@ export class EngineSupervisor<Role extends EngineRole> {
     const child = fork(program, [this.role, ...programArguments], {
       execPath: execPath ?? process.execPath,
       execArgv: ['--disable-warning=ExperimentalWarning'],
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+      env: { ...process.env, ...this.#options.environment, ELECTRON_RUN_AS_NODE: '1' },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     for (const [stream, level] of [

@@ -4,7 +4,9 @@ import { messageOf, UserError } from '../protocol/errors.ts';
 import type { ComparisonParts } from './panel/comparison.ts';
 import { Comparison } from './panel/comparison.ts';
 import { pickRecord } from './panel/recordFiles.ts';
-import { askForQuestion, pickModel, pickPassages, pickTokenFile } from './pickers.ts';
+import { chooseModel } from './models/selectModel.ts';
+import { chooseTokenFile } from './models/selectTokenFile.ts';
+import { askForQuestion, pickPassages } from './pickers.ts';
 import { changeSetting, section } from './settings.ts';
 
 /** Registers every command; errors of the user's making are shown, others are logged too. */
@@ -46,7 +48,7 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
     rebuildIndex: () => indexWithProgress(parts, true),
     selectModel: async () => {
       await library.refresh();
-      const model = await pickModel(library, session.state.inputs.model);
+      const model = await chooseModel(parts, session.state.inputs.model);
       if (model === undefined) return false;
       await selectModel(model);
       return true;
@@ -58,7 +60,7 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
     },
     selectTokenFile: async () => {
       await library.refresh();
-      const path = await pickTokenFile(library, session.state);
+      const path = await chooseTokenFile(parts, session.state);
       return path === undefined ? false : selectTokenFile(path);
     },
     useTokenFile: (target: vscode.Uri | { path: string }) =>
@@ -113,6 +115,14 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
     return fits;
   }
 
+  return registerAll(commands, log);
+}
+
+/** Registers commands by their name; what they throw is shown, and logged if it is no error of the user's making. */
+export function registerAll(
+  commands: Record<string, (...values: never[]) => unknown>,
+  log: vscode.LogOutputChannel,
+): vscode.Disposable {
   return vscode.Disposable.from(
     ...Object.entries(commands).map(([name, run]) =>
       vscode.commands.registerCommand(`${section}.${name}`, async (...values: never[]) => {

@@ -14,7 +14,8 @@ export class Engines implements vscode.Disposable {
   /** The model left the memory, or moved to another device, without being asked to. */
   readonly onDidChangeModel = this.#modelChanges.event;
 
-  constructor(extensionUri: vscode.Uri, log: vscode.LogOutputChannel) {
+  /** @param entriesFile the user's entries of the list of models */
+  constructor(extensionUri: vscode.Uri, log: vscode.LogOutputChannel, entriesFile: string) {
     const options = (role: EngineRole): SupervisorOptions => ({
       program: vscode.Uri.joinPath(extensionUri, 'dist', 'engine.mjs').fsPath,
       programArguments: [
@@ -23,6 +24,7 @@ export class Engines implements vscode.Disposable {
           idleUnloadMs: setting('engine.idleUnloadMinutes') * 60_000,
         }),
       ],
+      environment: { SPRING_MODELS: entriesFile },
       execPath: setting('engine.nodePath') || undefined,
       log: (level, message) => log[level](message),
       onStateChange: (state, message) => this.#states.fire({ role, state, message }),

@@ -59,6 +59,11 @@ export class Library implements vscode.Disposable {
     return info!;
   }
 
+  /** A file that was removed is not looked for any more. */
+  forgetTokenFile(path: string): void {
+    this.#addedTokenFiles.delete(path);
+  }
+
   /** Looks at one model (`demo`, a name of the list, a folder). */
   async inspectModel(model: string): Promise<ModelInfo> {
     if (!this.#models.some(({ id }) => id === model)) refuseUnlessTrusted(model);

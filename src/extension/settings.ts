@@ -9,6 +9,8 @@ export const section = 'springRag';
 interface SettingTypes {
   model: string;
   modelFolders: string[];
+  models: unknown[];
+  hubEndpoint: string;
   tokenFile: string;
   tokenFileFolders: string[];
   device: DeviceChoice;

@@ -1,19 +1,25 @@
 /** The views of the side panel: index, models, embedding files, questions and experiments. */
 import * as vscode from 'vscode';
+import { modelRows, tokenFileRows } from '../models/sideRows.ts';
 import type { ComparisonParts } from '../panel/comparison.ts';
 import type { ComparisonSession } from '../panel/comparisonSession.ts';
 import { findRecords, recordPattern } from '../panel/recordFiles.ts';
-import { formatBytes } from '../pickers.ts';
 import { registerListView, type Row } from './listView.ts';
 
 /** Registers the four views. */
 export function registerSidePanel(parts: ComparisonParts, session: ComparisonSession): vscode.Disposable {
-  const { index, library, history } = parts;
+  const { index, library, history, hub } = parts;
   const selection = new vscode.EventEmitter<void>();
   let shown = '';
   const stop = session.store.onDidChange(() => {
     const { model, tokenFile } = session.state.inputs;
-    const now = JSON.stringify([model, tokenFile, session.state.model.kind, session.state.tokenFileFit]);
+    const now = JSON.stringify([
+      model,
+      tokenFile,
+      session.state.model.kind,
+      session.state.tokenFileFit,
+      session.state.tokenFileWarnings,
+    ]);
     if (now !== shown) selection.fire();
     shown = now;
   });
@@ -25,10 +31,12 @@ export function registerSidePanel(parts: ComparisonParts, session: ComparisonSes
     registerListView('springRag.index', () => indexRows(parts), [index.onDidChange]),
     registerListView('springRag.models', () => modelRows(parts, session), [
       library.onDidChange,
+      hub.onDidChange,
       selection.event,
     ]),
     registerListView('springRag.tokenFiles', () => tokenFileRows(parts, session), [
       library.onDidChange,
+      hub.onDidChange,
       selection.event,
     ]),
     registerListView('springRag.history', () => historyRows(parts), [
@@ -89,44 +97,6 @@ function indexRows({ index }: ComparisonParts): Row[] {
       return rows;
     }
   }
-}
-
-function modelRows({ library }: ComparisonParts, { state }: ComparisonSession): (Row & { model: string })[] {
-  return library.models.map(
-    ({ id, name, problem, architecture, hiddenSize, numLayers, weightBytes, folder }) => {
-      const selected = id === state.inputs.model;
-      const loaded = selected && state.model.kind === 'ready' ? vscode.l10n.t(', in memory') : '';
-      return {
-        model: id,
-        label: name,
-        description: problem ?? `${formatBytes(weightBytes)}${loaded}`,
-        tooltip: problem ?? `${folder}\n${architecture}, ${String(numLayers)} x ${String(hiddenSize)}`,
-        contextValue: problem === undefined && !selected ? 'model' : 'modelSelected',
-        iconPath: new vscode.ThemeIcon(problem !== undefined ? 'warning' : selected ? 'pass-filled' : 'chip'),
-      };
-    },
-  );
-}
-
-function tokenFileRows(
-  { library }: ComparisonParts,
-  { state }: ComparisonSession,
-): (Row & { path: string })[] {
-  return library.tokenFiles.map(({ path, name, rows, hiddenSize, source, dtype }) => {
-    const selected = path === state.inputs.tokenFile;
-    const misfit = state.tokenFileFit[path] ?? null;
-    return {
-      path,
-      label: name,
-      description:
-        misfit === null ? `${String(rows)} x ${String(hiddenSize)}` : vscode.l10n.t('does not fit'),
-      tooltip: misfit ?? `${path}\n${dtype}, ${source}`,
-      contextValue: misfit === null && !selected ? 'tokenFile' : 'tokenFileSelected',
-      iconPath: new vscode.ThemeIcon(
-        misfit !== null ? 'circle-slash' : selected ? 'pass-filled' : 'symbol-array',
-      ),
-    };
-  });
 }
 
 async function historyRows({ history }: ComparisonParts): Promise<Row[]> {

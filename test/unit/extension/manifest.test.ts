@@ -33,10 +33,11 @@ describe('the manifest of the extension', () => {
   });
 
   it('declares the commands that the code registers', () => {
-    const body = /const commands: [\s\S]*?= \{\n([\s\S]*?)\n {2}\};/.exec(
-      text('src/extension/commands.ts'),
-    )![1]!;
-    const registered = [...body.matchAll(/^ {4}(\w+): /gm)].map((match) => `springRag.${match[1]!}`);
+    const registered = ['commands.ts', 'models/commands.ts'].flatMap((file) => {
+      const code = text(`src/extension/${file}`);
+      const body = /const commands: [\s\S]*?= \{\n([\s\S]*?)\n {2}\};/.exec(code)![1]!;
+      return [...body.matchAll(/^ {4}(\w+): /gm)].map((match) => `springRag.${match[1]!}`);
+    });
     const internal = ['springRag.compareQuestion'];
     assert.deepEqual(registered.filter((id) => !internal.includes(id)).sort(), [...declared].sort());
   });

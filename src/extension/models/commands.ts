@@ -1,0 +1,44 @@
+/** The commands for models and embedding files that are not on this machine yet, or shall not be any more. */
+import * as vscode from 'vscode';
+import type { OverviewRow } from '../../hub/overview.ts';
+import { registerAll } from '../commands.ts';
+import type { ModelParts } from './parts.ts';
+import { removeDownload, removeRow } from './removal.ts';
+import { downloadModel } from './selectModel.ts';
+import { downloadTokenFile } from './selectTokenFile.ts';
+
+/** A row of the side panel. */
+interface Node {
+  row: OverviewRow;
+}
+
+/** Registers them. */
+export function registerModelCommands(parts: ModelParts, log: vscode.LogOutputChannel): vscode.Disposable {
+  const { hub, memoryGuard } = parts;
+  const commands: Record<string, (...values: never[]) => unknown> = {
+    downloadModel: async ({ row }: Node) => {
+      if (row.entry.kind === 'token-file') {
+        const path = await downloadTokenFile(parts, row.entry);
+        if (path !== undefined) await vscode.commands.executeCommand('springRag.useTokenFile', { path });
+        return;
+      }
+      if (!(await memoryGuard.confirmPick(row))) return;
+      const model = await downloadModel(parts, row.entry);
+      if (model !== undefined) await vscode.commands.executeCommand('springRag.useModel', model);
+    },
+    removeModel: (node?: Partial<Node>) =>
+      node?.row === undefined ? removeDownload(parts) : removeRow(parts, node.row),
+    setAccessToken: async () => {
+      if (await hub.token.ask()) {
+        void vscode.window.showInformationMessage(
+          vscode.l10n.t('The access token is kept in the secret storage of VS Code.'),
+        );
+      }
+    },
+    forgetAccessToken: async () => {
+      await hub.token.forget();
+      void vscode.window.showInformationMessage(vscode.l10n.t('The access token was forgotten.'));
+    },
+  };
+  return registerAll(commands, log);
+}

@@ -1,0 +1,77 @@
+/** Warns of models that this machine cannot hold, before they are downloaded or loaded. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import { machineMemory, shapeOfConfig } from '../../hub/memory.ts';
+import type { OverviewRow } from '../../hub/overview.ts';
+import type { ModelShape } from '../../hub/types.ts';
+import type { ModelInfo, ModelSelection } from '../../protocol/comparison.ts';
+import { CancelledError } from '../../protocol/errors.ts';
+import { setting } from '../settings.ts';
+import { memoryWarning } from './memoryWarning.ts';
+
+export class MemoryGuard {
+  /** Told once in this window; asking again would be nagging. */
+  readonly #accepted = new Set<string>();
+
+  /**
+   * Asks about a row of the list that was picked.
+   * @returns false: the user wants another one
+   */
+  async confirmPick({ entry, state }: OverviewRow): Promise<boolean> {
+    if (!('shape' in entry) || entry.shape === undefined) return true;
+    const anyway = state === 'downloaded' ? vscode.l10n.t('Load Anyway') : vscode.l10n.t('Download Anyway');
+    const selection = { model: entry.id, device: setting('device'), precision: setting('precision') };
+    const warning = memoryWarning(entry.title, entry.shape, selection, machineMemory());
+    return this.#confirm(selection, warning, anyway);
+  }
+
+  /**
+   * Asks before a model is loaded.
+   * @throws CancelledError if it shall not be; the picker of models opens then
+   */
+  async beforeLoading(selection: ModelSelection, models: readonly ModelInfo[]): Promise<void> {
+    const warning = await this.warningFor(selection, models);
+    if (await this.#confirm(selection, warning, vscode.l10n.t('Load Anyway'))) return;
+    void vscode.commands.executeCommand('springRag.selectModel');
+    throw new CancelledError();
+  }
+
+  /** What would be asked before loading; null: nothing. */
+  async warningFor(selection: ModelSelection, models: readonly ModelInfo[]): Promise<string | null> {
+    const info = models.find(({ id }) => id === selection.model);
+    if (info === undefined || info.problem !== undefined || this.#accepted.has(keyOf(selection))) return null;
+    const shape = await shapeOf(info.folder);
+    return shape === undefined ? null : memoryWarning(info.name, shape, selection, machineMemory());
+  }
+
+  async #confirm(selection: ModelSelection, warning: string | null, anyway: string): Promise<boolean> {
+    if (warning === null || this.#accepted.has(keyOf(selection))) return true;
+    const another: vscode.MessageItem = {
+      title: vscode.l10n.t('Choose Another'),
+      isCloseAffordance: true,
+    };
+    const chosen = await vscode.window.showWarningMessage<vscode.MessageItem>(
+      warning,
+      { modal: true },
+      { title: anyway },
+      another,
+    );
+    if (chosen?.title !== anyway) return false;
+    this.#accepted.add(keyOf(selection));
+    return true;
+  }
+}
+
+function keyOf({ model, device, precision }: ModelSelection): string {
+  return `${model} ${device} ${precision}`;
+}
+
+async function shapeOf(folder: string): Promise<ModelShape | undefined> {
+  try {
+    const config: unknown = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'));
+    return shapeOfConfig(config as Record<string, unknown>);
+  } catch {
+    return undefined; // the loader says what is wrong with it
+  }
+}

@@ -1,0 +1,35 @@
+/** Whether a model fits this machine's memory, before it is loaded. */
+import { formatBytes } from '../../hub/format.ts';
+import {
+  bestPrecision,
+  estimateMemory,
+  type MachineMemory,
+  memoryFit,
+  type MemoryPrecision,
+} from '../../hub/memory.ts';
+import type { ModelShape } from '../../hub/types.ts';
+import type { DeviceChoice, PrecisionChoice } from '../../protocol/comparison.ts';
+
+/**
+ * What to warn of, in one sentence; null: it can be loaded. Of a GPU that is asked for by name nothing is said: its
+ * memory cannot be asked for.
+ */
+export function memoryWarning(
+  name: string,
+  shape: ModelShape,
+  use: { device: DeviceChoice; precision: PrecisionChoice },
+  memory: MachineMemory,
+): string | null {
+  if (use.device !== 'auto' && use.device !== 'cpu') return null;
+  const best = bestPrecision(shape, 'cpu', memory);
+  const bytesIn = (precision: MemoryPrecision): number =>
+    estimateMemory(shape, { precision, device: 'cpu' }).total;
+  const machine = `this machine has ${formatBytes(memory.total)}`;
+  if (best === undefined) {
+    return `${name} needs about ${formatBytes(bytesIn('int4'))} of memory even in int4, and ${machine}. Loading it may make the machine unusable.`;
+  }
+  if (use.precision === 'auto') return null;
+  const bytes = bytesIn(use.precision);
+  if (memoryFit(bytes, memory) !== 'too-large') return null;
+  return `${name} in ${use.precision} needs about ${formatBytes(bytes)} of memory, and ${machine}. The precision ${best.precision} would need ${formatBytes(best.bytes)}.`;
+}

@@ -1,0 +1,121 @@
+/** The rows of the side panel's views of models and embedding files. */
+import * as vscode from 'vscode';
+import { formatBytes } from '../../hub/format.ts';
+import type { OverviewRow } from '../../hub/overview.ts';
+import type { ComparisonSession } from '../panel/comparisonSession.ts';
+import type { Row } from '../views/listView.ts';
+import type { ModelParts } from './parts.ts';
+import { isRemovable } from './removal.ts';
+import { isHere, joined, licenceText, memoryText, stateText } from './rowText.ts';
+
+/** What can be used at once, then, folded, what can be downloaded. The menus go by `contextValue`. */
+export async function modelRows(parts: ModelParts, { state }: ComparisonSession): Promise<Row[]> {
+  const rows = (await parts.hub.rows()).filter(({ entry }) => entry.kind === 'chat' || entry.kind === 'base');
+  const here = parts.library.models.map((info): Row & { model: string; row?: OverviewRow } => {
+    const { id, name, problem, architecture, hiddenSize, numLayers, weightBytes, folder } = info;
+    const row = rows.find(({ entry }) => entry.id === id);
+    const selected = id === state.inputs.model;
+    const loaded = selected && state.model.kind === 'ready' ? vscode.l10n.t('in memory') : '';
+    return {
+      model: id,
+      ...(row && { row }),
+      label: name,
+      description: problem ?? joined(formatBytes(weightBytes), loaded),
+      tooltip:
+        problem ??
+        [folder, `${architecture}, ${String(numLayers)} x ${String(hiddenSize)}`, row ? memoryText(row) : '']
+          .filter((line) => line !== '')
+          .join('\n'),
+      contextValue: context(problem === undefined && !selected ? 'model' : 'modelSelected', row),
+      iconPath: new vscode.ThemeIcon(problem !== undefined ? 'warning' : selected ? 'pass-filled' : 'chip'),
+    };
+  });
+  const known = new Set(parts.library.models.map(({ id }) => id));
+  const away = rows.filter((row) => !known.has(row.entry.id) && !isHere(row));
+  return [...here, ...folded(vscode.l10n.t('To download'), away, parts)];
+}
+
+export async function tokenFileRows(parts: ModelParts, { state }: ComparisonSession): Promise<Row[]> {
+  const rows = (await parts.hub.rows()).filter(({ entry }) => entry.kind === 'token-file');
+  const here = parts.library.tokenFiles.map((info): Row & { path: string; row?: OverviewRow } => {
+    const { path, name, rows: count, hiddenSize, source, dtype } = info;
+    const row = rows.find((candidate) => candidate.path === path);
+    const selected = path === state.inputs.tokenFile;
+    const misfit = state.tokenFileFit[path] ?? null;
+    const warning = state.tokenFileWarnings[path];
+    const size = `${String(count)} x ${String(hiddenSize)}`;
+    return {
+      path,
+      ...(row && { row }),
+      label: name,
+      description:
+        misfit !== null
+          ? vscode.l10n.t('does not fit')
+          : warning === undefined
+            ? size
+            : joined(size, vscode.l10n.t('perhaps of another model')),
+      tooltip:
+        misfit ?? [warning ?? '', path, `${dtype}, ${source}`].filter((line) => line !== '').join('\n'),
+      contextValue: context(misfit === null && !selected ? 'tokenFile' : 'tokenFileSelected', row),
+      iconPath: new vscode.ThemeIcon(
+        misfit !== null
+          ? 'circle-slash'
+          : warning !== undefined
+            ? 'warning'
+            : selected
+              ? 'pass-filled'
+              : 'symbol-array',
+      ),
+    };
+  });
+  return [
+    ...here,
+    ...folded(
+      vscode.l10n.t('To download'),
+      rows.filter((row) => !isHere(row)),
+      parts,
+    ),
+  ];
+}
+
+/** `model`, or `model removable`: what the menus of the manifest look for. */
+function context(kind: string, row: OverviewRow | undefined): string {
+  return row && isRemovable(row) ? `${kind} removable` : kind;
+}
+
+function folded(label: string, rows: readonly OverviewRow[], { hub, downloads }: ModelParts): Row[] {
+  const children = rows
+    .filter(({ entry }) => entry.repository !== undefined)
+    .map((row): Row & { row: OverviewRow } => {
+      const { entry, state, memory, runsHere } = row;
+      const tooLarge = memory !== null && runsHere === null;
+      const running = downloads.isRunning(entry.repository ?? '');
+      return {
+        row,
+        label: entry.title,
+        description: running ? vscode.l10n.t('downloading') : stateText(row),
+        tooltip: [entry.repository ?? '', licenceText(row), memoryText(row), entry.note ?? '']
+          .filter((line) => line !== '')
+          .join('\n'),
+        contextValue: running ? 'downloading' : context('download', row),
+        iconPath: new vscode.ThemeIcon(
+          running
+            ? 'loading~spin'
+            : tooLarge
+              ? 'warning'
+              : state === 'partial'
+                ? 'debug-pause'
+                : 'cloud-download',
+        ),
+      };
+    });
+  if (children.length === 0) return [];
+  return [
+    {
+      label,
+      description: hub.offline ? vscode.l10n.t('offline') : String(children.length),
+      collapsibleState: vscode.TreeItemCollapsibleState.Collapsed,
+      children,
+    },
+  ];
+}
