@@ -128,7 +128,13 @@ function symmetricScale4(values: Float32Array, start: number, end: number): numb
   return best;
 }
 
-/** Scale and zero point such that the levels cover the block's range, which includes 0. */
+/** How many narrower and narrower ranges are tried for a block: values beyond the ends are cut off. */
+const rangeSteps = 5;
+
+/**
+ * Scale and zero point such that the levels cover the block's range, which includes 0; with 4 bits, of a few narrower
+ * ranges too the one with the smallest squared error.
+ */
 function chooseRange(
   values: Float32Array,
   start: number,
@@ -146,9 +152,27 @@ function chooseRange(
     if (value > high) high = value;
   }
   const levels = 2 ** bits - 1;
-  const scale = (high - low) / levels;
-  scales[index] = scale;
-  zeros[index] = scale === 0 ? 0 : Math.max(0, Math.min(levels, Math.round(-low / scale)));
+  let best = Infinity;
+  for (let step = 0; step < (bits === 4 ? rangeSteps : 1); step++) {
+    const scale = ((high - low) * (1 - 0.05 * step)) / levels;
+    if (scale === 0) return;
+    const inverse = 1 / scale;
+    const zero = Math.round(-low * (1 - 0.05 * step) * inverse);
+    let error = 0;
+    for (let i = start; i < end; i++) {
+      const value = values[i]!;
+      let level = Math.round(value * inverse) + zero;
+      if (level < 0) level = 0;
+      else if (level > levels) level = levels;
+      const difference = value - (level - zero) * scale;
+      error += difference * difference;
+    }
+    if (error < best) {
+      best = error;
+      scales[index] = scale;
+      zeros[index] = zero;
+    }
+  }
 }
 
 function writeLevels(
