@@ -1,5 +1,5 @@
 /** The kinds of column that can be added; a new method is a new row here. */
-import type { ColumnChoice } from '../src/protocol/panel.ts';
+import { variantOf, type ColumnChoice } from '../src/protocol/panel.ts';
 
 export interface ColumnKind {
   title: string;
@@ -48,23 +48,56 @@ export const columnKinds: readonly ColumnKind[] = [
     usesTokens: true,
     choice: (k) => ({ kind: 'spring', k }),
   },
+  {
+    title: 'Parametric RAG',
+    description: 'The question alone, to the model with the adapters of the ticked passages.',
+    asksForTokens: false,
+    usesTokens: false,
+    choice: () => ({ kind: 'prag' }),
+  },
+  {
+    title: 'Parametric RAG + passages',
+    description: 'The passages in the prompt and as adapters.',
+    asksForTokens: false,
+    usesTokens: false,
+    choice: () => ({ kind: 'prag+rag' }),
+  },
+  {
+    title: 'SPRING + Parametric RAG',
+    description: 'Virtual tokens, as many as the slider says, and the adapters of the passages.',
+    asksForTokens: false,
+    usesTokens: true,
+    choice: () => ({ kind: 'spring+prag' }),
+  },
+  {
+    title: 'Standard RAG (PRAG prompt)',
+    description: 'For comparison: the passages in the prompt that Parametric RAG uses, no adapters.',
+    asksForTokens: false,
+    usesTokens: false,
+    choice: () => ({ kind: 'icl' }),
+  },
+  {
+    title: 'Placebo adapters',
+    description: 'For comparison: the adapters of unrelated passages.',
+    asksForTokens: false,
+    usesTokens: false,
+    choice: () => ({ kind: 'placebo' }),
+  },
 ];
 
-/** The heading of a column that has not run yet. */
+/** True if the choice means another variant when the slider moves. */
+export function followsSlider(choice: ColumnChoice): boolean {
+  return variantOf(choice, 0) !== variantOf(choice, 1);
+}
+
+/** The heading of a column that has not run yet; one that has run has the engine's name. */
 export function columnTitle(choice: ColumnChoice, sliderK: number): string {
-  switch (choice.kind) {
-    case 'no-rag':
-      return 'No retrieval';
-    case 'baseline':
-      return 'Baseline';
-    case 'prompt':
-      return 'Instruction prompt';
-    case 'spring':
-      return `SPRING k=${choice.k ?? sliderK}`;
-  }
+  const tokens = /^spring:(\d+)(\+prag)?$/.exec(variantOf(choice, sliderK));
+  if (tokens) return `SPRING k=${tokens[1]!}${tokens[2] === undefined ? '' : ' + Parametric RAG'}`;
+  return columnKinds.find((kind) => kind.choice(0).kind === choice.kind)?.title ?? choice.kind;
 }
 
 /** Identifies a choice among those of a panel. */
 export function choiceKey(choice: ColumnChoice): string {
-  return choice.kind === 'spring' ? `spring:${choice.k ?? 'slider'}` : choice.kind;
+  return followsSlider(choice) ? `${choice.kind}:slider` : variantOf(choice, 0);
 }

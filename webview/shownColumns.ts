@@ -1,6 +1,6 @@
 /** Which columns stand in the panel: one for each choice, with the result that belongs to it. */
 import { variantOf, type ColumnChoice, type PanelColumn, type PanelState } from '../src/protocol/panel.ts';
-import { choiceKey, columnTitle } from './columnKinds.ts';
+import { choiceKey, columnTitle, followsSlider } from './columnKinds.ts';
 
 export interface ShownColumn {
   key: string;
@@ -22,10 +22,9 @@ export function shownColumns({ inputs, columns }: Pick<PanelState, 'inputs' | 'c
   return inputs.columns.map((choice, place) => {
     const key = choiceKey(choice);
     const exact = columns.find(({ variant }) => variant === wanted[place]) ?? null;
-    const followsSlider = choice.kind === 'spring' && choice.k === undefined;
     const earlier =
-      exact === null && followsSlider
-        ? (columns.find(({ variant }) => variant.startsWith('spring:') && !taken.has(variant)) ?? null)
+      exact === null && followsSlider(choice)
+        ? (columns.find(({ variant, k }) => variantOf(choice, k) === variant && !taken.has(variant)) ?? null)
         : null;
     const result = exact ?? earlier;
     return {

@@ -121,9 +121,10 @@ export interface PanelInputs {
   settings: AnswerSettings;
 }
 
-/** A column to be filled by the next run. `spring` without `k` follows the slider. */
+/** A column to be filled by the next run. The kinds with virtual tokens follow the slider if they have no `k`. */
 export type ColumnChoice =
-  { kind: 'no-rag' } | { kind: 'baseline' } | { kind: 'prompt' } | { kind: 'spring'; k?: number };
+  | { kind: 'no-rag' | 'baseline' | 'prompt' | 'icl' | 'prag' | 'prag+rag' | 'placebo' }
+  | { kind: 'spring' | 'spring+prag'; k?: number };
 
 export interface PanelPassage {
   /** Stable within a panel. */
@@ -266,5 +267,16 @@ export const defaultInputs: PanelInputs = {
 
 /** The variant that a column choice stands for, given the slider's k. */
 export function variantOf(choice: ColumnChoice, k: number): VariantId {
-  return choice.kind === 'spring' ? `spring:${choice.k ?? k}` : choice.kind;
+  if (choice.kind === 'spring') return `spring:${choice.k ?? k}`;
+  if (choice.kind === 'spring+prag') return `spring:${choice.k ?? k}+prag`;
+  return choice.kind;
+}
+
+/** The column choice that stands for a variant; one with the slider's k follows the slider. */
+export function choiceOf(variant: VariantId, sliderK: number): ColumnChoice {
+  const spring = /^spring:(\d+)(\+prag)?$/.exec(variant);
+  if (!spring) return { kind: variant as Exclude<VariantId, `spring:${string}`> };
+  const kind = spring[2] === undefined ? 'spring' : 'spring+prag';
+  const k = Number(spring[1]);
+  return k === sliderK ? { kind } : { kind, k };
 }

@@ -1,6 +1,6 @@
 /** Experiment records from a panel's state, and back. */
 import { UserError } from '../../protocol/errors.ts';
-import type { ColumnChoice, PanelState } from '../../protocol/panel.ts';
+import { choiceOf, type PanelState } from '../../protocol/panel.ts';
 import { type ExperimentRecord, recordFormat } from '../../protocol/record.ts';
 
 export interface RecordContext {
@@ -90,10 +90,7 @@ export function recordOf(state: PanelState, { createdAt, software }: RecordConte
 /** A panel that shows a record: its answers and passages, its settings as inputs. */
 export function stateOfRecord(record: ExperimentRecord, path: string, now: PanelState): PanelState {
   const slider = record.variants.find(({ id }) => id.startsWith('spring:'))?.k ?? now.inputs.k;
-  const columns = record.variants.map(({ id, k }): ColumnChoice => {
-    if (id === 'no-rag' || id === 'baseline' || id === 'prompt') return { kind: id };
-    return k === slider ? { kind: 'spring' } : { kind: 'spring', k };
-  });
+  const columns = record.variants.map(({ id }) => choiceOf(id, slider));
   return {
     ...now,
     run: {

@@ -16,6 +16,8 @@ import {
   type PanelModel,
 } from '../../../webview/state.ts';
 import { referenceOf, shownColumns, textOf } from '../../../webview/shownColumns.ts';
+import { choiceOf, variantOf, type ColumnChoice } from '../../../src/protocol/panel.ts';
+import { columnKinds } from '../../../webview/columnKinds.ts';
 import { happened } from '../../../webview/views/announcer.ts';
 import { column, doneState, readyState, streamingState, tokensOf } from '../../webview-preview/states.ts';
 
@@ -122,6 +124,30 @@ describe('webview: columns', () => {
     const [slider, fixed] = shownColumns({ inputs: both, columns: doneState.columns });
     assert.equal(slider?.result, null, 'that answer belongs to the column of k=10');
     assert.equal(fixed?.result?.variant, 'spring:10');
+  });
+
+  it('keeps columns of both methods apart, and names them before they have run', () => {
+    const columns: ColumnChoice[] = [{ kind: 'spring' }, { kind: 'spring+prag' }, { kind: 'prag' }];
+    const combined = column('spring:10+prag', 'SPRING k=10 + Parametric RAG', ' 9787', { k: 10 });
+    const shown = shownColumns({ inputs: { ...doneState.inputs, k: 20, columns }, columns: [combined] });
+    assert.deepEqual(
+      shown.map(({ key, title, result }) => [key, title, result?.variant ?? null]),
+      [
+        ['spring:slider', 'SPRING k=20', null],
+        ['spring+prag:slider', 'SPRING k=10 + Parametric RAG', 'spring:10+prag'],
+        ['prag', 'Parametric RAG', null],
+      ],
+    );
+  });
+
+  it('finds the choice of every variant, as a record needs it', () => {
+    for (const { choice } of columnKinds) {
+      for (const k of [3, 10])
+        assert.deepEqual(variantOf(choiceOf(variantOf(choice(3), k), 10), 10), variantOf(choice(3), k));
+    }
+    assert.deepEqual(choiceOf('spring:10', 10), { kind: 'spring' });
+    assert.deepEqual(choiceOf('spring:4+prag', 10), { kind: 'spring+prag', k: 4 });
+    assert.deepEqual(choiceOf('prag+rag', 10), { kind: 'prag+rag' });
   });
 
   it('names a column by its choice until the engine has named it', () => {
