@@ -7,7 +7,10 @@ import { expectedTensors, openCheckpoint, readModelConfig } from '../../../src/c
 import { writeSafetensors } from '../../../src/checkpoint/safetensors.ts';
 import type { Checkpoint } from '../../../src/checkpoint/types.ts';
 import { DecoderSession } from '../../../src/decoder/session.ts';
+import { emitTrainingGraph } from '../../../src/decoder/trainingGraph.ts';
 import { TrainingSession, type TrainingExample } from '../../../src/decoder/trainingSession.ts';
+
+import { assertGolden } from '../../support/golden.ts';
 
 const base = {
   model_type: 'llama',
@@ -63,6 +66,20 @@ describe('training graph against the inference graph', () => {
       }
     });
   }
+});
+
+describe('training graph', () => {
+  it('of one layer, as text', async () => {
+    const folder = await realpath(await mkdtemp(join(tmpdir(), 'shapes-')));
+    try {
+      const checkpoint = await randomCheckpoint(folder, { num_hidden_layers: 1 });
+      const gradients = { inputsEmbeds: true };
+      const graph = emitTrainingGraph(checkpoint, { past: true, lora: false, gradients });
+      assertGolden('training/oneLayer.txt', graph.listing());
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
 });
 
 async function checkShape(checkpoint: Checkpoint): Promise<void> {
