@@ -43,7 +43,9 @@ const questions = retrieved.map(({ question, goldAnswers, passages }, index) => 
 await mkdir(dirname(target), { recursive: true });
 await writeFile(target, formatAugmentedData(questions, 'patterns'));
 const augmented = [...known.values()].filter((entry) => entry !== undefined).length;
-console.log(`${patterns.length} patterns; ${augmented} of ${known.size} passages augmented; written to ${target}`);
+console.log(
+  `${patterns.length} patterns; ${augmented} of ${known.size} passages augmented; written to ${target}`,
+);
 
 function learnPatterns(examples: readonly EvaluationItem[]): FactPattern[] {
   const counts = new Map<string, Map<string, number>>();
@@ -69,9 +71,9 @@ function learnPatterns(examples: readonly EvaluationItem[]): FactPattern[] {
       .sort((a, b) => b[1] - a[1])
       .map(([wording]) => wording);
     if (questions.length === 0) return [];
-    const source = RegExp.escape(sentence)
-      .replaceAll(RegExp.escape(entityMark), String.raw`\w+`)
-      .replace(RegExp.escape(valueMark), '(.+?)');
+    const source = escapeRegExp(sentence)
+      .replaceAll(escapeRegExp(entityMark), String.raw`\w+`)
+      .replace(escapeRegExp(valueMark), '(.+?)');
     return [{ sentence, matcher: new RegExp(`^${source}$`), questions }];
   });
 }
@@ -101,16 +103,20 @@ function augment(passage: string, facts: readonly FactPattern[]): AugmentedPassa
   // every fact once before any fact in other words
   const chosen = found.toSorted((a, b) => a.wording - b.wording).slice(0, questionsPerPassage);
   if (chosen.length < questionsPerPassage) return undefined;
-  const questionAnswers = chosen.map(
-    ({ question, answer, fullAnswer }): QuestionAnswer => ({ question, answer, fullAnswer }),
-  );
+  const questionAnswers = chosen.map(({ question, answer, fullAnswer }): QuestionAnswer => ({
+    question,
+    answer,
+    fullAnswer,
+  }));
   return { passage, rewrite: rewritten.join('\n'), questionAnswers };
 }
 
 /** Another pattern that answers the same questions. */
 function otherWording(pattern: FactPattern, facts: readonly FactPattern[]): string {
   const [first] = pattern.questions;
-  const other = facts.find(({ sentence, questions }) => sentence !== pattern.sentence && questions.includes(first!));
+  const other = facts.find(
+    ({ sentence, questions }) => sentence !== pattern.sentence && questions.includes(first!),
+  );
   return (other ?? pattern).sentence;
 }
 
@@ -123,4 +129,8 @@ function sentencesOf(text: string): string[] {
     .split(/\n|(?<=[.!?])\s+/)
     .map((sentence) => sentence.trim())
     .filter((sentence) => sentence !== '');
+}
+
+function escapeRegExp(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
 }

@@ -26,20 +26,31 @@ export function renderChat(tokenizer: Tokenizer, messages: readonly ChatMessage[
     ([role, text]) => [`${role}_token`, text] as const,
   );
   try {
-    return new Template(chatTemplate).render({
+    const template = parse(chatTemplate);
+    // the library's own strftime_now tells the real day and cannot be given as a variable: it is replaced first
+    template.parsed.body.unshift(...parse('{% set strftime_now = fixed_day %}').parsed.body);
+    return template.render({
       ...Object.fromEntries(tokens),
       messages,
       add_generation_prompt: true,
       date_string: `${today.d} ${today.b} ${today.Y}`,
-      strftime_now: formatToday,
-      raise_exception: (reason: unknown) => {
-        throw new UserError(`The model's chat template refuses the prompt: ${String(reason)}`);
-      },
+      fixed_day: formatToday,
     });
   } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError(`The model's chat template cannot be used: ${messageOf(error)}`, { cause: error });
+    throw new UserError(`The model's chat template cannot be used for this prompt: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
+}
+
+/** The library's declarations import without file extensions, which TypeScript does not resolve for ES modules. */
+interface ParsedTemplate {
+  parsed: { body: unknown[] };
+  render(variables: Record<string, unknown>): string;
+}
+
+function parse(template: string): ParsedTemplate {
+  return new Template(template);
 }
 
 /** strftime of the fixed day, for the parts of a date. */

@@ -4,7 +4,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { env, platform } from 'node:process';
 import { errorCode, exists } from '../checkpoint/files.ts';
 import { readLoraAdapter, writeAdapter } from '../checkpoint/lora.ts';
 import type { LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
@@ -36,6 +38,15 @@ export interface AdapterIdentity {
 
 const recordFile = 'passage.json';
 export const defaultStoreBytes = 2 * 1024 ** 3;
+
+/** Where adapters are kept if nothing else is said: the user's cache folder. */
+export function defaultStoreFolder(): string {
+  const cache =
+    platform === 'win32'
+      ? (env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'))
+      : (env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'));
+  return join(cache, 'spring-rag', 'adapters');
+}
 
 export class AdapterStore {
   readonly folder: string;

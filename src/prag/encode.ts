@@ -110,6 +110,11 @@ export class PassageEncoder {
     }
   }
 
+  /** Whether the store has the adapter of a passage. */
+  isEncoded(passage: string): Promise<boolean> {
+    return exists(join(this.options.store.folderOf(this.identify(passage)), 'adapter_config.json'));
+  }
+
   /** Identifies the recipe and the start, for experiments. */
   get recipeKey(): string {
     return contentKey([this.options.recipe, this.start.id]);

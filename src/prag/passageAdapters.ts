@@ -1,14 +1,12 @@
 /** From the options of a comparison to merged adapters: what the engine and the command line use. */
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { env, platform } from 'node:process';
 import { mergeAdaptersCat } from '../checkpoint/lora.ts';
 import type { LoraAdapter } from '../checkpoint/types.ts';
 import type { Decoder } from '../decoder/decoder.ts';
 import type { PragOptions } from '../protocol/comparison.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
-import { AdapterStore } from './adapterStore.ts';
+import { AdapterStore, defaultStoreFolder } from './adapterStore.ts';
 import { parseAugmentedData } from './augmentedData.ts';
 import { generatingAugmenter, preparedAugmenter } from './augmenter.ts';
 import { PassageEncoder, type EncodeProgress, type EncoderModel } from './encode.ts';
@@ -16,15 +14,6 @@ import { fewShotText } from './fewShot.ts';
 import { EndpointGenerator, LocalGenerator, type TextGenerator } from './generators.ts';
 import { makeRecipe } from './recipe.ts';
 import { unrelatedPassages } from './unrelatedPassages.ts';
-
-/** Where adapters are kept if nothing else is said: the user's cache folder. */
-export function defaultStoreFolder(): string {
-  const cache =
-    platform === 'win32'
-      ? (env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'))
-      : (env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'));
-  return join(cache, 'spring-rag', 'adapters');
-}
 
 /** The parts of an open decoder that encoding needs. */
 export function encoderModel(decoder: Decoder, name: string): EncoderModel {

@@ -1,0 +1,266 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { augmentPassages, type AugmentProgress } from '../../../src/prag/augment.ts';
+import { formatAugmentedData, parseAugmentedData } from '../../../src/prag/augmentedData.ts';
+import { generatingAugmenter, preparedAugmenter } from '../../../src/prag/augmenter.ts';
+import { EndpointGenerator, type TextGenerator } from '../../../src/prag/generators.ts';
+import { readQuestionAnswers } from '../../../src/prag/questionAnswers.ts';
+import { CancelledError, UserError } from '../../../src/protocol/errors.ts';
+import { assertGolden } from '../../support/golden.ts';
+
+const good = (n: number): string =>
+  `{"question": "q${n}?", "answer": "a${n}", "full_answer": "It is a${n}."}`;
+const list = `[${good(1)}, ${good(2)}, ${good(3)}]`;
+const three = [1, 2, 3].map((n) => ({ question: `q${n}?`, answer: `a${n}`, fullAnswer: `It is a${n}.` }));
+
+describe('questions in what a model wrote', () => {
+  for (const [what, text] of [
+    ['JSON', list],
+    ['a code fence', 'Sure! Here you are:\n```json\n' + list + '\n```\nI hope this helps [really].'],
+    ['the missing comma of the prompt’s own example', list.replaceAll('", "full', '"\n "full')],
+    ['a trailing comma', list.replace(/\]$/, ', \n]')],
+    ['single quotes', list.replaceAll('"', "'")],
+    ['a list that was cut off behind three', `${list.slice(0, -1)}, {"question": "q4?", "ans`],
+    ['a fourth, and an element without an answer', `[{"question": "x"}, ${list.slice(1, -1)}, ${good(4)}]`],
+  ] as const) {
+    it(`reads ${what}`, () => assert.deepEqual(readQuestionAnswers(text), three));
+  }
+
+  it('makes text of other answers, as the authors do', () => {
+    const odd = list.replace('"a1"', '7').replace('"a2"', '["x", "y"]').replace('"a3"', 'null');
+    assert.deepEqual(
+      readQuestionAnswers(odd)!.map(({ answer }) => answer),
+      ['7', 'x, y', 'Unknown'],
+    );
+  });
+
+  for (const text of [
+    '',
+    'no list',
+    '[]',
+    `[${good(1)}, ${good(2)}]`,
+    '[[[[[[',
+    '['.repeat(5000),
+    '{"a": [1, 2, 3]}',
+  ]) {
+    it(`finds none in ${text.slice(0, 30)}`, () => assert.equal(readQuestionAnswers(text), undefined));
+  }
+});
+
+/** Answers with the given texts, one after the other. */
+function scripted(...texts: string[]): TextGenerator & { messages: string[] } {
+  const messages: string[] = [];
+  return {
+    name: 'scripted',
+    messages,
+    generate: (message) => {
+      messages.push(message);
+      return Promise.resolve(texts.shift() ?? 'nothing');
+    },
+  };
+}
+
+describe('augmenting passages', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'augment-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const run = async (...args: Parameters<typeof augmentPassages>): Promise<AugmentProgress[]> => {
+    const all: AugmentProgress[] = [];
+    for await (const progress of augmentPassages(...args)) all.push(progress);
+    return all;
+  };
+
+  it('asks again until the list is usable, and keeps what it got', async () => {
+    const generator = scripted(' other words ', 'rubbish', list);
+    const augmented = { passage: 'p', rewrite: 'other words', questionAnswers: three };
+    const options = { cacheFolder: folder };
+    assert.deepEqual(await run(['p'], generator, options), [{ index: 0, total: 1, augmented, attempts: 2 }]);
+    assert.equal(generator.messages.length, 3);
+    const again = scripted();
+    assert.deepEqual(await run(['p'], again, options), [{ index: 0, total: 1, augmented, attempts: 0 }]);
+    assert.equal(again.messages.length, 0);
+  });
+
+  it('gives up after the attempts that are allowed, and goes on with the next passage', async () => {
+    const generator = scripted('r', 'x', 'y', 'r2', list);
+    const [first, second] = await run(['p', 'q'], generator, { maximumAttempts: 2 });
+    assert.equal(first!.augmented, undefined);
+    assert.equal(second!.augmented?.passage, 'q');
+  });
+
+  it('asks again if a cached file is damaged', async () => {
+    const options = { cacheFolder: folder };
+    await run(['p'], scripted('r', list), options);
+    const [name] = await readdir(folder);
+    await writeFile(join(folder, name!), '{"passage": "p"');
+    const [progress] = await run(['p'], scripted('new', list), options);
+    assert.equal(progress!.augmented?.rewrite, 'new');
+  });
+
+  it('can be cancelled', async () => {
+    const signal = AbortSignal.abort();
+    await assert.rejects(run(['p'], scripted('r', list), { signal }), CancelledError);
+  });
+
+  it('takes prepared passages first; their key is their content', async () => {
+    const prepared = { passage: 'p', rewrite: 'r', questionAnswers: three };
+    const generating = generatingAugmenter(scripted('made', list), {});
+    const augmenter = preparedAugmenter([{ augmented: [prepared] }], generating);
+    assert.deepEqual(await augmenter.augment('p'), prepared);
+    assert.equal((await augmenter.augment('q'))?.rewrite, 'made');
+    const other = preparedAugmenter([{ augmented: [{ ...prepared, rewrite: 's' }] }], generating);
+    assert.notEqual(augmenter.keyOf('p'), other.keyOf('p'));
+    assert.equal(augmenter.keyOf('q'), other.keyOf('q'));
+    assert.equal(await preparedAugmenter([]).augment('p'), undefined);
+  });
+});
+
+describe('augmented data files', () => {
+  const file = [
+    {
+      test_id: 0,
+      qid: 'x',
+      question: 'q?',
+      answer: ['a', 'b'],
+      passages: ['p'],
+      augment: [
+        {
+          pid: 0,
+          passage: 'p',
+          'model-1_rewrite': 'r',
+          'model-1_qa': [{ question: 'q1?', answer: 'a1', full_answer: 'It is a1.' }],
+        },
+      ],
+    },
+  ];
+
+  it('are read and written as the authors’', () => {
+    const [entry] = parseAugmentedData(file, 'f');
+    assert.deepEqual(entry, {
+      question: 'q?',
+      answers: ['a', 'b'],
+      augmented: [
+        {
+          passage: 'p',
+          rewrite: 'r',
+          questionAnswers: [{ question: 'q1?', answer: 'a1', fullAnswer: 'It is a1.' }],
+        },
+      ],
+      rest: { test_id: 0, qid: 'x' },
+    });
+    const written = formatAugmentedData([entry], 'model-1');
+    assert.deepEqual(JSON.parse(written), file);
+    assertGolden('prag/augmented.json', written);
+  });
+
+  it('takes the model that is asked for', () => {
+    const two = structuredClone(file) as unknown as { augment: Record<string, unknown>[] }[];
+    Object.assign(two[0]!.augment[0]!, { other_rewrite: 'o', other_qa: [] });
+    assert.equal(parseAugmentedData(two, 'f', 'other')[0]!.augmented[0]!.rewrite, 'o');
+    assert.throws(() => parseAugmentedData(two, 'f', 'third'), /"third_rewrite".*model-1, other/);
+  });
+
+  for (const wrong of [
+    {},
+    [3],
+    [{ question: 'q' }],
+    [{ question: 3, augment: [] }],
+    [{ augment: [{}] }],
+    [{ augment: [{ passage: 'p' }] }],
+    [{ augment: [{ passage: 'p', m_rewrite: 'r', m_qa: [{ question: 'q' }] }] }],
+  ]) {
+    it(`refuses ${JSON.stringify(wrong)}`, () => {
+      assert.throws(() => parseAugmentedData(wrong, 'f'), UserError);
+    });
+  }
+});
+
+describe('an OpenAI-compatible endpoint', () => {
+  let server: Server;
+  let url: string;
+  let seen: { path: string; authorization: string | undefined; body: Record<string, unknown> }[];
+  let reply: { status: number; text: string };
+  beforeEach(async () => {
+    seen = [];
+    reply = { status: 200, text: '{"choices": [{"message": {"content": "hello"}}]}' };
+    server = createServer((request, response) => {
+      let text = '';
+      request.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      request.on('end', () => {
+        const { authorization } = request.headers;
+        seen.push({ path: request.url!, authorization, body: JSON.parse(text) as Record<string, unknown> });
+        if (reply.status === 0) return; // never answers
+        response.writeHead(reply.status, { 'content-type': 'application/json' }).end(reply.text);
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/`;
+  });
+  afterEach(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  it('is asked as the authors sample, with the key as bearer token', async () => {
+    const generator = new EndpointGenerator({ url, model: 'big', apiKey: 'secret' });
+    assert.equal(await generator.generate('hi', 7), 'hello');
+    assert.deepEqual(seen, [
+      {
+        path: '/v1/chat/completions',
+        authorization: 'Bearer secret',
+        body: {
+          model: 'big',
+          messages: [{ role: 'user', content: 'hi' }],
+          max_tokens: 512,
+          temperature: 0.7,
+          top_k: 50,
+          seed: 7,
+        },
+      },
+    ]);
+  });
+
+  it('sends no authorization without a key', async () => {
+    await new EndpointGenerator({ url, model: 'big' }).generate('hi', 0);
+    assert.equal(seen[0]!.authorization, undefined);
+  });
+
+  it('reports refusals without the key', async () => {
+    reply = { status: 401, text: '{"error": "wrong key"}' };
+    const generator = new EndpointGenerator({ url, model: 'big', apiKey: 'secret' });
+    await assert.rejects(
+      generator.generate('hi', 0),
+      (error) =>
+        error instanceof UserError &&
+        /status 401.*wrong key/.test(error.message) &&
+        !error.message.includes('secret'),
+    );
+    reply = { status: 200, text: '<html>' };
+    await assert.rejects(generator.generate('hi', 0), /gave no chat completion/);
+  });
+
+  it('reports that nobody answers, and can be cancelled', async () => {
+    const nobody = new EndpointGenerator({ url: 'http://127.0.0.1:9/v1', model: 'm' });
+    await assert.rejects(nobody.generate('hi', 0), /does not answer/);
+    reply = { status: 0, text: '' };
+    const generator = new EndpointGenerator({ url, model: 'm', timeoutMs: 60 });
+    await assert.rejects(generator.generate('hi', 0), UserError);
+    const controller = new AbortController();
+    const waiting = new EndpointGenerator({ url, model: 'm' }).generate('hi', 0, controller.signal);
+    controller.abort();
+    await assert.rejects(waiting, CancelledError);
+  });
+
+  it('must be an http URL', () => {
+    for (const wrong of ['localhost:8000', 'file:///etc', 'nonsense']) {
+      assert.throws(() => new EndpointGenerator({ url: wrong, model: 'm' }), UserError, wrong);
+    }
+  });
+});
