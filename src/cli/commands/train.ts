@@ -7,15 +7,16 @@ import { Decoder } from '../../decoder/decoder.ts';
 import { exactMatch } from '../../evaluation/metrics.ts';
 import { repositoryOfFolder } from '../../hub/fit.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
-import { UserError } from '../../protocol/errors.ts';
+import { CancelledError, UserError } from '../../protocol/errors.ts';
 import type { TrainingEvent, TrainingSettings } from '../../protocol/training.ts';
 import { readTrainingData, type TrainingItem } from '../../spring/training/data.ts';
 import type { Initialisation } from '../../spring/training/initialRows.ts';
 import { logged } from '../../spring/training/log.ts';
-import { randomStream, shuffled } from '../../spring/training/random.ts';
+import { holdOut } from '../../spring/training/holdOut.ts';
 import { defaultTrainingSettings as defaults } from '../../spring/training/settings.ts';
 import { trainVirtualTokens } from '../../spring/training/trainer.ts';
 import { count, interruptSignal, number } from '../options.ts';
+import { describeEvent, summarise } from '../trainingReport.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface TrainOptions {
@@ -164,7 +165,7 @@ async function train(options: TrainOptions): Promise<void> {
     const seen: TrainingEvent[] = [];
     for await (const event of options.log ? logged(events, options.log) : events) {
       if (event.type !== 'saved') seen.push(event);
-      const line = describe(event, settings);
+      const line = describeEvent(event, settings);
       if (line) process.stderr.write(`${line}\n`);
     }
     if (options.json) {
@@ -172,6 +173,10 @@ async function train(options: TrainOptions): Promise<void> {
       const summary = await summarise(seen, options, seconds);
       process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
     }
+  } catch (error) {
+    if (!(error instanceof CancelledError)) throw error;
+    process.stderr.write('Paused. Go on with the same command and --resume.\n');
+    process.exitCode = 130;
   } finally {
     await decoder.dispose();
   }
@@ -200,11 +205,7 @@ async function split(
   }
   if (validationShare >= 1)
     throw new UserError('--validation-share leaves nothing to train on; give less than 1.');
-  const order = shuffled(randomStream(seed, 'validation'), items);
-  const held = Math.round(items.length * validationShare);
-  return held === 0
-    ? { items: [...items], validationItems: [] }
-    : { items: order.slice(held), validationItems: order.slice(0, held) };
+  return holdOut(items, validationShare, seed);
 }
 
 /** Where the tokens start from, and how many rows a file has. */
@@ -255,57 +256,6 @@ function settingsOf(
 /** How the file names its model: a repository or the name given, never where it lies on this machine. */
 function backboneName(model: string, folder: string): string {
   return repositoryOfFolder(folder)?.repository ?? basename(model);
-}
-
-/** One line for people; nothing for saved states. */
-function describe(event: TrainingEvent, { steps }: TrainingSettings): string | undefined {
-  switch (event.type) {
-    case 'start':
-      return (
-        `${event.resumed ? `Going on after step ${event.step}` : 'Training'}: ${steps} steps, ` +
-        `${event.examples} examples, ${event.validationExamples} for validation`
-      );
-    case 'step':
-      return (
-        `step ${event.step}/${steps}  loss ${event.loss.toFixed(4)}  k ${event.k}  ` +
-        `learning rate ${event.learningRate.toExponential(2)}  ${event.seconds.toFixed(2)} s`
-      );
-    case 'validation': {
-      const matches = event.exactMatch.map(
-        ({ k, exactMatch: share }) => `k=${k} ${(100 * share).toFixed(1)} %`,
-      );
-      const exact = matches.length > 0 ? `  exact match ${matches.join(', ')}` : '';
-      return `validation after step ${event.step}  loss ${event.loss.toFixed(4)}${event.isBest ? ' (best)' : ''}${exact}`;
-    }
-    case 'saved':
-      return undefined;
-    case 'done':
-      return `Wrote ${event.path} (rows of step ${event.writtenStep}; ${event.reason}).`;
-  }
-}
-
-async function summarise(
-  events: readonly TrainingEvent[],
-  options: TrainOptions,
-  seconds: number,
-): Promise<Record<string, unknown>> {
-  const done = events.find((event) => event.type === 'done')!;
-  const { count: rows, hiddenSize, sha256 } = await readVirtualTokens(options.out);
-  return {
-    model: options.model,
-    data: options.data,
-    out: options.out,
-    shape: [rows, hiddenSize],
-    sha256,
-    steps: done.step,
-    writtenStep: done.writtenStep,
-    reason: done.reason,
-    losses: events.filter((event) => event.type === 'step').map(({ loss }) => loss),
-    validations: events
-      .filter((event) => event.type === 'validation')
-      .map((event) => ({ ...event, type: undefined })),
-    seconds,
-  };
 }
 
 function kList(text: string): number[] {
