@@ -17,6 +17,7 @@ import type {
   LoadedModel,
   ModelSelection,
 } from '../protocol/comparison.ts';
+import type { EncodeRequest } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { PromptTemplates } from '../spring/prompts.ts';
 
@@ -59,6 +60,22 @@ export class ComparisonEngine {
     const decoder = this.loaded?.decoder;
     this.loaded = undefined;
     await decoder?.dispose();
+  }
+
+  /** The passages that a comparison with adapters would have to encode first. */
+  async missingAdapters(request: EncodeRequest, signal?: AbortSignal): Promise<string[]> {
+    const { model, prag } = request;
+    const decoder = await this.load(request, signal);
+    const encoder = await openPassageEncoder(decoder, model, prag, await readFewShotFile(prag.fewShotFile));
+    try {
+      const missing: string[] = [];
+      for (const passage of wantedPassages(request)) {
+        if (!(await encoder.isEncoded(passage))) missing.push(passage);
+      }
+      return missing;
+    } finally {
+      await encoder.dispose();
+    }
   }
 
   /**
@@ -114,6 +131,15 @@ async function readTokenFile(
   return readVirtualTokens(file, { hiddenSize: decoder.checkpoint.config.hiddenSize });
 }
 
+/** The passages of a request to encode, then the placebo's, as many as those, so that only their content differs. */
+export function wantedPassages({ passages, placebo }: Pick<EncodeRequest, 'passages' | 'placebo'>): string[] {
+  return placebo ? [...passages, ...placeboPassages(passages.length)] : passages;
+}
+
+function placeboPassages(count: number): string[] {
+  return unrelatedPassages.slice(0, Math.max(1, count)).map(({ passage }) => passage);
+}
+
 /** The merged adapters that the variants need; passages that have none yet are encoded now. */
 async function* encodePassages(
   { variants, passages, model, prag = {} }: ComparisonRequest,
@@ -128,8 +154,7 @@ async function* encodePassages(
   try {
     const texts: Record<AdapterKind, string[]> = {
       passages: passages.map(({ text }) => text),
-      // as many as the question's own, so that the two differ in content alone
-      unrelated: unrelatedPassages.slice(0, Math.max(1, passages.length)).map(({ passage }) => passage),
+      unrelated: placeboPassages(passages.length),
     };
     for (const kind of ['passages', 'unrelated'] as const) {
       if (!kinds.has(kind)) continue;

@@ -1,5 +1,6 @@
 /** The process that holds the index of the workspace's documents and looks at files of models. */
 import { sep } from 'node:path';
+import { AdapterStore, defaultStoreFolder } from '../prag/adapterStore.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { IndexLocation, IndexProgress as ReportedProgress, IndexSummary } from '../protocol/engine.ts';
 import { type IndexProgress, openIndex, type WorkspaceIndex } from '../retrieval/workspaceIndex.ts';
@@ -52,6 +53,20 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
           titlePath: headings,
         }),
       );
+    },
+    samplePassages: ({ count }) => Promise.resolve(current().index.samplePassages(count)),
+    listAdapters: async ({ storeFolder }) => {
+      const stored = await new AdapterStore(storeFolder ?? defaultStoreFolder()).list();
+      return stored.map(({ folder, passage, model, bytes, losses, lastUsed }) => ({
+        ...{ folder, passage, model, bytes, losses },
+        lastUsed: lastUsed.toISOString(),
+      }));
+    },
+    removeAdapters: async ({ storeFolder, folders }) => {
+      const store = new AdapterStore(storeFolder ?? defaultStoreFolder());
+      for (const stored of await store.list())
+        if (folders.includes(stored.folder)) await store.remove(stored);
+      return null;
     },
     listInstalled: () => listInstalled(extensionFolder),
     inspectModels: ({ models }) => Promise.all(models.map((model) => inspectModel(model, extensionFolder))),

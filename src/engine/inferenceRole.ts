@@ -1,8 +1,8 @@
 /** The process that runs models: one comparison at a time, streamed; the model leaves the memory when idle. */
-import { CancelledError } from '../protocol/errors.ts';
 import type { ComparisonEvent, LoadedModel } from '../protocol/comparison.ts';
 import type { Handlers } from './channel.ts';
 import { ComparisonEngine } from './comparison.ts';
+import { Turns } from './turns.ts';
 
 /** Events wait this long for company before they are sent. */
 const batchMs = 15;
@@ -49,6 +49,15 @@ export function inferenceRole(options: InferenceOptions): Handlers<'inference'> 
         }
         return engine.model!;
       }),
+    missingAdapters: (request, { signal }) =>
+      turns.take(signal, async () => {
+        idle.stop();
+        try {
+          return { passages: await engine.missingAdapters(request, signal) };
+        } finally {
+          idle.start();
+        }
+      }),
     unload: (_, { signal }) =>
       turns.take(signal, async () => {
         idle.stop();
@@ -81,21 +90,6 @@ async function reportInBatches(
     }
   } finally {
     send();
-  }
-}
-
-/** Lets work on the model happen one after the other; a cancelled wait ends at once. */
-class Turns {
-  #last: Promise<unknown> = Promise.resolve();
-
-  async take<Result>(signal: AbortSignal | undefined, work: () => Promise<Result>): Promise<Result> {
-    const previous = this.#last;
-    const turn = previous.then(() => {
-      if (signal?.aborted) throw new CancelledError();
-      return work();
-    });
-    this.#last = turn.catch(() => undefined);
-    return turn;
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * The engine program. Forked by the supervisor with a role and its options:
  *
- *     engine.mjs inference|index '{"extensionFolder": "...", "idleUnloadMs": 600000}'
+ *     engine.mjs inference|index|training '{"extensionFolder": "...", "idleUnloadMs": 600000}'
  */
 import { createMessageConnection, IPCMessageReader, IPCMessageWriter } from 'vscode-jsonrpc/node';
 import { notify, serve } from './channel.ts';
@@ -29,6 +29,9 @@ if (role === 'inference') {
         }),
     }),
   );
+} else if (role === 'training') {
+  const { trainingRole } = await import('./trainingRole.ts');
+  serve<'training'>(connection, trainingRole());
 } else {
   const { indexRole } = await import('./indexRole.ts');
   serve<'index'>(connection, indexRole(options.extensionFolder));

@@ -8,9 +8,11 @@ import type {
   LoadedModel,
   ModelInfo,
   ModelSelection,
+  PragOptions,
   TokenFileInfo,
 } from './comparison.ts';
 import type { Passage } from './passages.ts';
+import type { TrainingEvent } from './training.ts';
 
 /** Never reported, or no parameters. */
 export type Nothing = Record<string, never>;
@@ -20,6 +22,67 @@ export interface InferenceRequests {
   compare: { params: ComparisonRequest; progress: ComparisonEvent[]; result: null };
   load: { params: ModelSelection; progress: ComparisonEvent[]; result: LoadedModel };
   unload: { params: Nothing; progress: never; result: null };
+  /** Those of the passages that the store has no adapter of. */
+  missingAdapters: { params: EncodeRequest; progress: never; result: { passages: string[] } };
+}
+
+/** Requests of the process that trains, one at a time, so that questions are answered meanwhile. */
+export interface TrainingRequests {
+  /**
+   * Trains the run in a folder (protocol/trainingRun.ts), or goes on with it. A cancelled run has saved its state when
+   * `settle` replies.
+   */
+  train: { params: { folder: string }; progress: TrainingEvent[]; result: null };
+  /** Ends the run of a folder and writes its best rows so far; null: there are none. */
+  finishTraining: { params: { folder: string }; progress: never; result: { path: string | null } };
+  inspectTrainingData: { params: { file: string }; progress: never; result: TrainingDataInfo };
+  /** Questions and answers about passages, made by the model or the endpoint. */
+  makeQuestions: { params: MakeQuestionsRequest; progress: MadeQuestions; result: null };
+  /** Passages become adapters in the store. */
+  encodePassages: { params: EncodeRequest; progress: EncodeReport; result: EncodeResult };
+  /** Replies when everything that was asked for before has ended. */
+  settle: { params: Nothing; progress: never; result: null };
+}
+
+export interface TrainingDataInfo {
+  examples: number;
+  /** Examples that have passages. */
+  withPassages: number;
+}
+
+export interface MakeQuestionsRequest extends ModelSelection {
+  passages: Passage[];
+  prag: PragOptions;
+}
+
+/** Sent when a passage is done. */
+export interface MadeQuestions {
+  index: number;
+  total: number;
+  passage: Passage;
+  /** Empty if the model gave nothing usable. */
+  questions: { question: string; answer: string }[];
+}
+
+export interface EncodeRequest extends ModelSelection {
+  passages: string[];
+  /** Also the unrelated passages of the placebo, as many. */
+  placebo: boolean;
+  prag: PragOptions;
+}
+
+export interface EncodeReport {
+  index: number;
+  total: number;
+  /** For people. */
+  message: string;
+}
+
+export interface EncodeResult {
+  encoded: number;
+  /** Of those, how many the store had already. */
+  fromStore: number;
+  failed: { passage: string; reason: string }[];
 }
 
 /** Requests of the process that holds the index and looks at files. */
@@ -31,6 +94,15 @@ export interface IndexRequests {
   /** Like updateIndex, but looks at these files only (absolute paths; removed files among them). */
   updateFiles: { params: { paths: string[] }; progress: IndexProgress; result: IndexSummary };
   search: { params: { query: string; count: number }; progress: never; result: SearchHit[] };
+  /** Passages spread evenly over the whole index. */
+  samplePassages: { params: { count: number }; progress: never; result: Passage[] };
+  /** The adapters of Parametric RAG that are stored, the most recently used first. */
+  listAdapters: { params: { storeFolder?: string | undefined }; progress: never; result: AdapterInfo[] };
+  removeAdapters: {
+    params: { storeFolder?: string | undefined; folders: string[] };
+    progress: never;
+    result: null;
+  };
   /** The models (by id) and embedding files (by path) of the model list that are on this machine. */
   listInstalled: { params: Nothing; progress: never; result: { models: string[]; tokenFiles: string[] } };
   inspectModels: { params: { models: string[] }; progress: never; result: ModelInfo[] };
@@ -91,13 +163,27 @@ export interface SearchHit extends Passage {
   vectorRank: number | null;
 }
 
+/** An adapter in the store. */
+export interface AdapterInfo {
+  folder: string;
+  passage: string;
+  /** The model it was trained for, as the user named it. */
+  model: string;
+  bytes: number;
+  /** Mean loss per token before each step. */
+  losses: number[];
+  /** ISO 8601 */
+  lastUsed: string;
+}
+
 export interface EngineRoles {
   inference: InferenceRequests;
   index: IndexRequests;
+  training: TrainingRequests;
 }
 export type EngineRole = keyof EngineRoles;
 
-export const engineRoles: readonly EngineRole[] = ['inference', 'index'];
+export const engineRoles: readonly EngineRole[] = ['inference', 'index', 'training'];
 
 /** JSON-RPC error codes beyond the standard ones: how an error crosses the process boundary. */
 export const engineErrorCodes = { user: -32001, cancelled: -32800 } as const;

@@ -2,6 +2,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { messageOf, throwIfCancelled, UserError } from '../protocol/errors.ts';
+import type { Passage } from '../protocol/passages.ts';
 import type { Embedder } from './embedding/embedder.ts';
 import { changedDocuments, needsFullWalk } from './files/changes.ts';
 import { toSlashes } from './files/ignoreRules.ts';
@@ -113,6 +114,19 @@ export class WorkspaceIndex {
     throwIfCancelled(options.signal);
     const { vectors, notices } = options.mode === 'bm25' ? { notices: [] } : await this.#vectorSearch();
     return searchChunks(this.#store, vectors, notices, query, options);
+  }
+
+  /** Passages spread evenly over the index, in its order; all if there are fewer. */
+  samplePassages(count: number): Passage[] {
+    const ids = this.#store.prepare('SELECT id FROM chunks ORDER BY id').all();
+    const step = Math.max(1, ids.length / Math.max(1, count));
+    const read = this.#store.prepare(
+      `SELECT c.text, c.start_line AS startLine, c.end_line AS endLine, min(f.path) AS path
+       FROM chunks c JOIN files f ON f.document = c.document WHERE c.id = ? GROUP BY c.id`,
+    );
+    return Array.from({ length: Math.min(count, ids.length) }, (_, place) =>
+      read.get(ids[Math.floor(place * step)]!['id'] as number),
+    ).flatMap((row) => (row ? [{ ...row } as unknown as Passage] : []));
   }
 
   status(): IndexStatus {

@@ -9,7 +9,8 @@ import {
   type AugmentedPassage,
   type AugmentedQuestion,
 } from '../../prag/augmentedData.ts';
-import { chooseGenerator, defaultStoreFolder } from '../../prag/passageAdapters.ts';
+import { defaultStoreFolder } from '../../prag/adapterStore.ts';
+import { chooseGenerator } from '../../prag/passageAdapters.ts';
 import { readEvaluationData } from '../../evaluation/questions.ts';
 import { retrieveForItems } from '../../evaluation/retrieval.ts';
 import { UserError } from '../../protocol/errors.ts';

@@ -7,16 +7,11 @@ import { Decoder } from '../../decoder/decoder.ts';
 import { readEvaluationData } from '../../evaluation/questions.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { parseAugmentedData } from '../../prag/augmentedData.ts';
-import { AdapterStore } from '../../prag/adapterStore.ts';
+import { AdapterStore, defaultStoreFolder } from '../../prag/adapterStore.ts';
 import { openLoraTraining } from '../../prag/encode.ts';
 import { initialAdapter } from '../../prag/initialAdapter.ts';
 import { LoraTraining } from '../../prag/loraTraining.ts';
-import {
-  defaultStoreFolder,
-  describeProgress,
-  openPassageEncoder,
-  readFewShotFile,
-} from '../../prag/passageAdapters.ts';
+import { describeProgress, openPassageEncoder, readFewShotFile } from '../../prag/passageAdapters.ts';
 import { makeRecipe } from '../../prag/recipe.ts';
 import { warmUp } from '../../prag/warmUp.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';

@@ -45,6 +45,9 @@ const handlers: Handlers<'index'> = {
       },
     ]);
   },
+  samplePassages: unused,
+  listAdapters: unused,
+  removeAdapters: unused,
   listInstalled: unused,
   inspectModels: unused,
   inspectTokenFiles: unused,

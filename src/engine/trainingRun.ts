@@ -1,0 +1,93 @@
+/** Training the run of a folder (protocol/trainingRun.ts). */
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { Decoder } from '../decoder/decoder.ts';
+import { exactMatch } from '../evaluation/metrics.ts';
+import { repositoryOfFolder } from '../hub/fit.ts';
+import { resolveModel } from '../hub/resolve.ts';
+import { messageOf, UserError } from '../protocol/errors.ts';
+import type { TrainingEvent } from '../protocol/training.ts';
+import { mostValidationExamples, runFiles, type TrainingRunFile } from '../protocol/trainingRun.ts';
+import { readTrainingData } from '../spring/training/data.ts';
+import { finishTraining } from '../spring/training/finish.ts';
+import { holdOut } from '../spring/training/holdOut.ts';
+import { logged } from '../spring/training/log.ts';
+import { trainVirtualTokens } from '../spring/training/trainer.ts';
+
+/**
+ * Trains, or goes on from the state that an earlier call left. Every event is in the folder's log, too.
+ * @throws UserError for a folder, data or model that cannot be used, or if another process trains this run
+ * @throws CancelledError soon after the signal fires; the state is saved
+ */
+export async function* trainRun(folder: string, signal: AbortSignal): AsyncGenerator<TrainingEvent> {
+  const run = await readRun(folder);
+  const release = await lockRun(folder);
+  try {
+    const { items: all, sha256 } = await readTrainingData(join(folder, runFiles.data));
+    const { model, settings, tokenFile, validationShare } = run;
+    const split = holdOut(all, validationShare, settings.seed, mostValidationExamples);
+    const modelFolder = await resolveModel(model);
+    const decoder = await Decoder.open(modelFolder, { device: 'cpu', precision: 'f32', signal });
+    try {
+      const metadata = { backbone: backboneName(model, modelFolder), dataSha256: sha256 };
+      const events = trainVirtualTokens(
+        {
+          ...{ decoder, settings, metadata, path: tokenFile, resume: true, scoreAnswer: exactMatch },
+          items: split.items,
+          validationItems: split.validationItems,
+          initialisation: { from: 'text' },
+        },
+        signal,
+      );
+      yield* logged(events, join(folder, runFiles.events));
+    } finally {
+      await decoder.dispose();
+    }
+  } finally {
+    await release();
+  }
+}
+
+/** Ends a run; the path of its best rows so far, null if there are none. */
+export async function finishRun(folder: string): Promise<string | null> {
+  const { model, settings, tokenFile } = await readRun(folder);
+  const modelFolder = await resolveModel(model).catch(() => '');
+  const metadata = { backbone: backboneName(model, modelFolder), training: JSON.stringify(settings) };
+  return (await finishTraining(tokenFile, metadata)) ? tokenFile : null;
+}
+
+async function readRun(folder: string): Promise<TrainingRunFile> {
+  const file = join(folder, runFiles.run);
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as TrainingRunFile;
+  } catch (error) {
+    throw new UserError(`${file} is not the description of a training run: ${messageOf(error)}`);
+  }
+}
+
+/** How the file names its model: a repository or the name given, never where it lies on this machine. */
+function backboneName(model: string, folder: string): string {
+  return repositoryOfFolder(folder)?.repository ?? basename(model);
+}
+
+/** Keeps a second window from training the same run; a lock of a process that has ended counts for nothing. */
+async function lockRun(folder: string): Promise<() => Promise<void>> {
+  const file = join(folder, runFiles.lock);
+  if (await isRunning(folder)) {
+    throw new UserError('This run is being trained in another window: pause it there to go on here.');
+  }
+  await writeFile(file, String(process.pid));
+  return () => rm(file, { force: true });
+}
+
+async function isRunning(folder: string): Promise<boolean> {
+  const text = await readFile(join(folder, runFiles.lock), 'utf8').catch(() => '');
+  const holder = Number(text);
+  if (!(holder > 0) || holder === process.pid) return false;
+  try {
+    process.kill(holder, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,37 @@
+/** A training run in a folder of its own: what the extension host writes for the training engine, and reads back. */
+import type { TrainingSettings } from './training.ts';
+
+/** `run.json` of a run's folder: everything that the run depends on, besides the copy of its data. */
+export interface TrainingRunFile {
+  version: 1;
+  /** As in `ModelSelection`. */
+  model: string;
+  /** For people. */
+  modelName: string;
+  /** The data file, for people. */
+  data: string;
+  /** Share of the examples that is validated on instead of trained on. */
+  validationShare: number;
+  settings: TrainingSettings;
+  /** Absolute path of the virtual tokens to be written. */
+  tokenFile: string;
+  /** URI of the workspace folder that it was started in; null: none was open. */
+  workspace: string | null;
+  /** ISO 8601 */
+  createdAt: string;
+  /** Set when the user ended the run; `path` is null if there were no rows to keep. */
+  stopped?: { path: string | null };
+}
+
+/** The files of a run's folder. */
+export const runFiles = {
+  run: 'run.json',
+  data: 'data.jsonl',
+  /** Every event so far, one JSON object per line. */
+  events: 'events.jsonl',
+  /** Holds the id of the process that trains; absent: none does. */
+  lock: 'running.pid',
+} as const;
+
+/** Examples that are validated on at most: exact match takes an answer for each and every k. */
+export const mostValidationExamples = 50;
