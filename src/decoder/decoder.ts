@@ -159,7 +159,11 @@ export class Decoder {
     const capacity = Math.max(0, ...open.map((answering) => answering.capacity));
     const prefill = new Prefill(this.session, this.promptUnits, this.prefixCache, capacity, signal);
     const toPrefill = open.map(({ index, units }) => ({ index, units, adapter: prompts[index]!.adapter }));
-    await this.session.prepareFor(toPrefill.map(({ adapter }) => adapter));
+    const adapters = toPrefill.map(({ adapter }) => adapter);
+    if (!this.session.takes(adapters)) {
+      this.prefixCache.clear();
+      await this.session.prepareFor(adapters);
+    }
     const rows: DecodingRow[] = [];
     let handedOver = false;
     try {

@@ -26,6 +26,7 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
   const session = await DecoderSession.open(checkpoint, {
     device: device.device,
     precision,
+    threads: options.threads,
     plainAttention: device.webgpu?.fusedAttention === false,
     float16: device.webgpu?.float16 ?? false,
     ...(precision === 'int8' || precision === 'int4'

@@ -33,6 +33,7 @@ export interface ForwardInput {
 export interface SessionOptions {
   device: Device;
   precision: Precision;
+  threads?: number | undefined;
   /** Whether the device computes in float16: with quantised weights activations then are of that type. */
   float16?: boolean;
   /** For int8 and int4: the weights to load instead of the checkpoint's own. */
@@ -153,12 +154,17 @@ export class DecoderSession {
     await this.session.release();
   }
 
+  /** Whether rows with these adapters can be run without loading the model again. */
+  takes(adapters: readonly (LoraAdapter | undefined)[]): boolean {
+    return this.hasLora || adapters.every((adapter) => adapter === undefined);
+  }
+
   /**
-   * Makes the session take adapters if one is given. Until the first adapter comes the graph has no LoRA inputs, which
-   * is faster; then it is loaded once more, with them.
+   * Makes the session take adapters. Until the first adapter comes the graph has no LoRA inputs, which is faster; then
+   * it is loaded once more, with them. Caches on a device that have been through the model must be released before.
    */
   async prepareFor(adapters: readonly (LoraAdapter | undefined)[]): Promise<void> {
-    if (this.hasLora || adapters.every((adapter) => adapter === undefined)) return;
+    if (this.takes(adapters)) return;
     await this.session.release();
     this.session = await createSession(this.checkpoint, this.options, true);
     this.hasLora = true;
@@ -223,6 +229,7 @@ async function createSession(
   const sessionOptions: InferenceSession.SessionOptions = {
     executionProviders: [options.device],
     logSeverityLevel: 3,
+    ...(options.threads ? { intraOpNumThreads: options.threads } : {}),
     extra: { session },
   };
   if (options.device === 'webgpu') {

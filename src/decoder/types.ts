@@ -25,6 +25,8 @@ export interface DecoderOptions {
   device?: Device | 'auto';
   precision?: Precision | 'auto';
   signal?: AbortSignal | undefined;
+  /** Threads of the CPU; default: one for each core. */
+  threads?: number;
   /** Where int8 and int4 weights are kept; default: the user's cache folder. */
   quantizedFolder?: string;
   /** Told while int8 or int4 weights are made. */
