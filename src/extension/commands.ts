@@ -47,7 +47,6 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
     indexWorkspace: () => indexWithProgress(parts, false),
     rebuildIndex: () => indexWithProgress(parts, true),
     selectModel: async () => {
-      await library.refresh();
       const model = await chooseModel(parts, session.state.inputs.model);
       if (model === undefined) return false;
       await selectModel(model);
@@ -59,7 +58,6 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
       await selectModel(model);
     },
     selectTokenFile: async () => {
-      await library.refresh();
       const path = await chooseTokenFile(parts, session.state);
       return path === undefined ? false : selectTokenFile(path);
     },

@@ -121,13 +121,13 @@ export class Downloads {
       const hasToken = await this.#hub.hasToken();
       const freeBytes = await freeBytesOf(cacheDir);
       const about = { name, repository, endpoint, hasToken, neededBytes, freeBytes };
-      const { severity, message, ways } = explain(error, about);
+      const { severity, message, modal, ways } = explain(error, about);
       const show = {
         info: vscode.window.showInformationMessage,
         warning: vscode.window.showWarningMessage,
         error: vscode.window.showErrorMessage,
       }[severity];
-      const chosen = await show(message, ...ways.map(({ label }) => label));
+      const chosen = await show(message, { modal }, ...ways.map(({ label }) => label));
       switch (ways.find(({ label }) => label === chosen)?.way) {
         case 'open-page':
           // The page is where the licence is accepted; the message comes back for what follows.

@@ -40,7 +40,10 @@ export interface ModelPickInput {
 
 /** The sections, empty ones left out: what is here, unfinished downloads, what can be had, what is too large. */
 export function modelSections(input: ModelPickInput): PickSection<ModelChoice>[] {
-  const rows = input.rows.filter(({ entry }) => entry.kind === 'chat' || entry.kind === 'base');
+  const rows = input.rows
+    .filter(({ entry }) => entry.kind === 'chat' || entry.kind === 'base')
+    // What the user has listed is what the user looks for.
+    .toSorted((a, b) => Number(b.entry.source === 'user') - Number(a.entry.source === 'user'));
   const here = rows.filter(isHere);
   const away = rows.filter(({ state, entry }) => state === 'absent' && entry.repository !== undefined);
   const listed = new Set(here.flatMap(({ entry, path }) => [entry.id, path]));

@@ -19,13 +19,10 @@ export async function chooseModel(parts: ModelParts, current: string | null): Pr
     const picked = await pickFromSections(
       title,
       vscode.l10n.t('A model, a repository or a folder'),
-      async () =>
-        modelSections({
-          rows: await hub.rows(),
-          known: library.models,
-          current,
-          catalogue: hub.catalogue,
-        }),
+      async () => {
+        const [rows] = await Promise.all([hub.rows(), library.refresh()]);
+        return modelSections({ rows, known: library.models, current, catalogue: hub.catalogue });
+      },
     );
     if (!picked) return undefined;
     const { choice, remove } = picked;

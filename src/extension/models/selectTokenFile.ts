@@ -28,14 +28,16 @@ export async function chooseTokenFile(parts: ModelParts, state: PanelState): Pro
     const picked = await pickFromSections(
       title,
       vscode.l10n.t('A file, or a repository that has one'),
-      async () =>
-        tokenFileSections({
+      async () => {
+        await library.refresh();
+        return tokenFileSections({
           rows: await rows,
           known: library.tokenFiles,
           model,
           current: state.inputs.tokenFile,
           catalogue: hub.catalogue,
-        }),
+        });
+      },
     );
     if (!picked) return undefined;
     const { choice, remove } = picked;

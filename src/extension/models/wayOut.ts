@@ -10,6 +10,8 @@ export interface Explanation {
   /** `info`: a state and no failure, such as offline. */
   severity: 'info' | 'warning' | 'error';
   message: string;
+  /** Asked at once and for good: it comes right after the user's choice. */
+  modal: boolean;
   ways: { label: string; way: WayOut }[];
 }
 
@@ -44,6 +46,7 @@ export function explain(error: unknown, about: FailedDownload): Explanation {
   const make = (severity: Explanation['severity'], message: string, ...ways: WayOut[]): Explanation => ({
     severity,
     message,
+    modal: error instanceof HubError && (error.problem === 'gated' || error.problem === 'unauthorized'),
     ways: ways.map((way) => ({ label: labels[way], way })),
   });
   if (!(error instanceof HubError)) {

@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'mocha';
+import { memoryWarning } from '../../../src/extension/models/memoryWarning.ts';
+import { modelSections, type PickSection } from '../../../src/extension/models/modelItems.ts';
+import { progressText } from '../../../src/extension/models/progressText.ts';
+import { tokenFileSections } from '../../../src/extension/models/tokenFileItems.ts';
+import { checkEntries, readEntries, writeEntries } from '../../../src/extension/models/userEntries.ts';
+import { explain } from '../../../src/extension/models/wayOut.ts';
+import { loadCatalogue } from '../../../src/hub/catalogue.ts';
+import { HubError, type HubProblem } from '../../../src/hub/hubError.ts';
+import { overview, type OverviewRow } from '../../../src/hub/overview.ts';
+import type { ModelInfo, TokenFileInfo } from '../../../src/protocol/comparison.ts';
+import { UserError } from '../../../src/protocol/errors.ts';
+
+const own = {
+  id: 'own',
+  title: 'Own Model',
+  repository: 'me/own',
+  gated: true,
+  licence: 'Own Licence',
+  downloadBytes: 5e9,
+};
+const catalogue = loadCatalogue([own]);
+const gigabyte = 1e9;
+/** A laptop. */
+const memory = { available: 6 * gigabyte, total: 8 * gigabyte };
+const rowsOfEmptyCache = (): Promise<OverviewRow[]> => overview({ catalogue, cacheDir: '/nowhere', memory });
+
+const demo: ModelInfo = {
+  ...{ id: 'demo', name: 'demo', folder: '/extension/media/demo', source: 'built-in', architecture: 'Llama' },
+  ...{ hiddenSize: 128, numLayers: 5, contextLength: 512, weightBytes: 2.3e6, fingerprint: 'f' },
+};
+const mistral: ModelInfo = { ...demo, id: 'mistral-7b-v0.1', name: 'mistral-7b-v0.1', hiddenSize: 4096 };
+const tokenFile = (name: string, hiddenSize: number, backbone?: string): TokenFileInfo => ({
+  ...{ path: `/files/${name}`, name, source: 'folder', rows: 50, hiddenSize, dtype: 'float32', sha256: 'x' },
+  ...(backbone !== undefined && { backbone }),
+});
+
+/** The sections as text: `icon label | description | detail`. */
+function listing(sections: readonly PickSection<unknown>[]): Record<string, string[]> {
+  return Object.fromEntries(
+    sections.map(({ title, items }) => [
+      title,
+      items.map(({ icon, label, description, detail }) => `${icon} ${label} | ${description} | ${detail}`),
+    ]),
+  );
+}
+
+describe('the quick pick of models', () => {
+  it('has sections by state and memory, with size, licence, gate and embedding file', async () => {
+    const rows = await rowsOfEmptyCache();
+    const folder = { ...demo, id: '/models/mine', name: 'mine', folder: '/models/mine' };
+    const sections = modelSections({ rows, known: [demo, folder], current: 'demo', catalogue });
+    const shown = listing(sections);
+    assert.deepEqual(Object.keys(shown), [
+      'On this machine',
+      'From the Hugging Face Hub',
+      'Need more memory than this machine has',
+      'Elsewhere',
+    ]);
+    assert.deepEqual(
+      shown['On this machine']!.map((line) => line.split(' | ')[0]),
+      ['check Demo model (built in)', 'folder mine'],
+    );
+    assert.match(shown['On this machine']![0]!, /built in · MIT · base model \| runs here in float32/);
+    // The user's own entry comes first; nobody knows whether it fits.
+    const hubLines = shown['From the Hugging Face Hub']!;
+    assert.match(
+      hubLines[0]!,
+      /^lock Own Model \| download, 5\.0 GB · Own Licence \(gated: accept it on the Hub\) \| $/,
+    );
+    assert.match(
+      hubLines.find((line) => line.includes('SmolLM2 135M'))!,
+      /^cloud-download .* \| download, 271 MB · Apache-2\.0 \| runs here in float32, about .* of memory$/,
+    );
+    assert.match(
+      hubLines.find((line) => line.includes('Mistral 7B v0.1'))!,
+      /int4, about .*embedding file: spring-mistral-7b ·/,
+    );
+    for (const line of shown['Need more memory than this machine has']!) {
+      assert.match(line, /^warning .*13B.*needs more memory than this machine has: .* even in int4/);
+    }
+  });
+
+  it('what is unfinished can be gone on with and removed; what is here is used at once', async () => {
+    const rows = (await rowsOfEmptyCache()).map((row): OverviewRow => {
+      if (row.entry.id === 'own') return { ...row, state: 'partial', diskBytes: 1e9 };
+      if (row.entry.id === 'smollm2-135m-instruct') return { ...row, state: 'downloaded', diskBytes: 271e6 };
+      return row;
+    });
+    const sections = modelSections({ rows, known: [], current: null, catalogue });
+    const unfinished = sections.find(({ title }) => title === 'Unfinished downloads')!.items;
+    assert.deepEqual(
+      unfinished.map(({ label, description, choice, removable }) => [
+        ...[label, description.split(' · ')[0], choice.kind, removable],
+      ]),
+      [['Own Model', 'unfinished: 1.0 GB of 5.0 GB', 'download', true]],
+    );
+    const [, smol] = sections[0]!.items;
+    assert.equal(smol!.description, 'downloaded, 271 MB · Apache-2.0');
+    assert.deepEqual([smol!.choice.kind, smol!.removable], ['here', true]);
+    assert.equal(sections[0]!.items[0]!.removable, false);
+  });
+});
+
+describe('the quick pick of embedding files', () => {
+  it('sorts by fit: of this model, of the same width, of another width', async () => {
+    const known = [
+      tokenFile('own.pt', 4096, 'mistralai/Mistral-7B-v0.1'),
+      tokenFile('unnamed.pt', 4096),
+      tokenFile('narrow.pt', 128),
+      { ...tokenFile('broken.pt', 0), problem: 'broken.pt is no file of virtual tokens.' },
+    ];
+    const rows = await rowsOfEmptyCache();
+    const shown = tokenFileSections({ rows, known, model: mistral, current: '/files/own.pt', catalogue });
+    const labels = shown.map(({ title, items }) => [
+      title,
+      items.map(({ icon, label }) => `${icon} ${label}`),
+    ]);
+    const released = (id: string): string => rows.find(({ entry }) => entry.id === id)!.entry.title;
+    assert.deepEqual(labels.slice(0, 2), [
+      ['For mistral-7b-v0.1', ['check own.pt', `cloud-download ${released('spring-mistral-7b')}`]],
+      [
+        'Width fits, but made for another or an unknown model',
+        [
+          'warning unnamed.pt',
+          ...['spring-mistral-7b-instruct', 'spring-llama-2-7b-chat', 'spring-llama-2-7b'].map(
+            (id) => `warning ${released(id)}`,
+          ),
+        ],
+      ],
+    ]);
+    assert.match(shown[1]!.items[0]!.detail, /does not say which model/);
+    const misfits = shown[2]!.items;
+    assert.equal(shown[2]!.title, 'Cannot be used with mistral-7b-v0.1');
+    assert.ok(misfits.some(({ icon, label }) => icon === 'error' && label === 'broken.pt'));
+    // A file of another width is not downloaded in vain.
+    const large = misfits.find(({ label }) => label === released('spring-llama-2-13b'))!;
+    assert.equal(large.choice.kind, 'misfit');
+    assert.match(large.detail, /rows of 5120 numbers, but mistral-7b-v0\.1 takes 4096/);
+  });
+});
+
+describe('a failed download', () => {
+  const about = {
+    ...{ name: 'Own Model', repository: 'me/own', endpoint: 'https://hub.example', hasToken: false },
+    ...{ neededBytes: null, freeBytes: null },
+  };
+  const error = (problem: HubProblem): HubError => new HubError(problem, `The message of ${problem}.`);
+  const waysOf = (problem: HubProblem, hasToken = false): string[] =>
+    explain(error(problem), { ...about, hasToken }).ways.map(({ way }) => way);
+
+  it('has a way out for every problem', () => {
+    assert.deepEqual(waysOf('gated'), ['open-page', 'give-token']);
+    assert.deepEqual(waysOf('gated', true), ['open-page', 'retry', 'give-token']);
+    assert.deepEqual(waysOf('unauthorized'), ['open-page', 'give-token', 'choose-another']);
+    assert.deepEqual(waysOf('unauthorized', true), ['give-token', 'forget-token', 'open-page']);
+    assert.deepEqual(waysOf('disk-full'), ['remove-models', 'retry']);
+    assert.deepEqual(waysOf('offline'), ['retry', 'choose-another']);
+    assert.deepEqual(waysOf('rate-limited'), ['retry', 'give-token']);
+    assert.deepEqual(waysOf('rate-limited', true), ['retry']);
+    assert.deepEqual(waysOf('not-found'), ['choose-another', 'open-page']);
+    assert.deepEqual(waysOf('unsupported'), ['choose-another', 'open-page']);
+    assert.deepEqual(waysOf('wrong-content'), ['retry']);
+    assert.deepEqual(waysOf('server'), ['retry']);
+    assert.deepEqual(
+      explain(new UserError('The cache cannot be written.'), about).ways.map(({ way }) => way),
+      ['retry', 'choose-another'],
+    );
+    assert.deepEqual(
+      explain(new Error('a bug'), about).ways.map(({ way }) => way),
+      ['retry', 'show-log'],
+    );
+  });
+
+  it('names the page, how much room is missing, and calls offline a state', () => {
+    const gated = explain(error('gated'), about);
+    assert.match(gated.message, /^Own Model is gated.*https:\/\/hub\.example\/settings\/tokens/);
+    assert.equal(gated.modal, true);
+    const full = explain(error('disk-full'), { ...about, neededBytes: 5e9, freeBytes: 1e9 });
+    assert.match(
+      full.message,
+      /4\.1 GB are missing for Own Model \(5\.0 GB to download and 100 MB to spare, 1\.0 GB free\)/,
+    );
+    assert.equal(explain(error('offline'), about).severity, 'info');
+    assert.equal(explain(error('rate-limited'), about).message, 'The message of rate-limited.');
+  });
+
+  it('tells its progress with rate and time left', () => {
+    const progress = {
+      type: 'progress',
+      phase: 'download',
+      file: 'f',
+      doneBytes: 1e8,
+      totalBytes: 3e8,
+    } as const;
+    assert.equal(
+      progressText({ ...progress, bytesPerSecond: 1e7, secondsLeft: 20 }),
+      '100 MB of 300 MB, 10 MB/s, 20 s left',
+    );
+    assert.equal(
+      progressText({ ...progress, bytesPerSecond: 0, secondsLeft: null }),
+      '100 MB of 300 MB, 0 B/s',
+    );
+    assert.equal(
+      progressText({ type: 'waiting', reason: 'too many requests (429)', seconds: 30 }),
+      'waiting 30 s (too many requests (429))',
+    );
+  });
+});
+
+describe('the memory estimate before loading', () => {
+  const shapeOf = (id: string): Parameters<typeof memoryWarning>[1] =>
+    catalogue.models.find((entry) => entry.id === id)!.shape!;
+  const auto = { device: 'auto', precision: 'auto' } as const;
+
+  it('warns of what the machine cannot hold, and of a precision that it cannot', () => {
+    const small = shapeOf('smollm2-135m-instruct');
+    const large = shapeOf('llama-2-13b');
+    assert.equal(memoryWarning('S', small, auto, memory), null);
+    assert.match(
+      memoryWarning('L', large, auto, memory)!,
+      /^L needs about .* even in int4, and this machine has 8\.0 GB/,
+    );
+    const seven = shapeOf('mistral-7b-v0.1');
+    assert.equal(memoryWarning('M', seven, auto, memory), null);
+    assert.match(
+      memoryWarning('M', seven, { device: 'cpu', precision: 'f32' }, memory)!,
+      /^M in f32 needs about .*The precision int4 would need/,
+    );
+    assert.equal(memoryWarning('L', large, { device: 'webgpu', precision: 'auto' }, memory), null);
+  });
+});
+
+describe("the user's own entries", () => {
+  it('a wrong one is left out with its reason, the others go to the engine', () => {
+    const wrong = { id: 'wrong' };
+    const { entries, problems } = checkEntries([own, wrong]);
+    assert.deepEqual(entries, [own]);
+    assert.equal(problems.length, 1);
+    assert.match(problems[0]!, /"wrong".*repository/);
+    const folder = mkdtempSync(join(tmpdir(), 'spring-entries-'));
+    try {
+      const file = join(folder, 'new/models.json');
+      writeEntries(file, entries);
+      assert.deepEqual(readEntries(file), entries);
+      assert.deepEqual(readEntries(join(folder, 'none.json')), []);
+      assert.deepEqual(readEntries(undefined), []);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
