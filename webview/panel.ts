@@ -104,5 +104,6 @@ window.addEventListener('pagehide', () => {
   store();
 });
 
-draw();
+// First of all, so that the host's state comes even if what was stored could not be drawn.
 controller.tell('ready', {});
+draw();

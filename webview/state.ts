@@ -182,14 +182,30 @@ export function toStored({ panel, view }: PanelModel): StoredState | null {
   return panel === null ? null : { ...panel, view: { ...view, highlight: null } };
 }
 
-/** Reads what `getState` returned; anything that is not of this version starts afresh. */
+/** The compiler asks for every field: a state that an older panel stored without one cannot be drawn. */
+const fields: Record<keyof PanelState, true> = {
+  version: true,
+  workspace: true,
+  index: true,
+  model: true,
+  run: true,
+  models: true,
+  tokenFiles: true,
+  tokenFileFit: true,
+  tokenFileWarnings: true,
+  inputs: true,
+  passages: true,
+  columns: true,
+  record: true,
+  notices: true,
+};
+
+/** Reads what `getState` returned; anything that is not of this version, or lacks a field, starts afresh. */
 export function fromStored(stored: unknown): PanelModel {
   if (typeof stored !== 'object' || stored === null || (stored as Partial<StoredState>).version !== 1)
     return initialModel;
   const { view, ...panel } = stored as Partial<StoredState> & { version: 1 };
-  const complete = ['index', 'model', 'run', 'inputs', 'passages', 'columns'].every(
-    (field) => field in panel,
-  );
+  const complete = Object.keys(fields).every((field) => field in panel);
   if (!complete) return initialModel;
   return { ...initialModel, panel: panel as PanelState, view: { ...initialModel.view, ...view } };
 }
