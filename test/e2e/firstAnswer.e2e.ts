@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
+import { parseRecord } from '../../src/protocol/record.ts';
 import { writeNarrowTokens, writeNoiseTokens } from './fixtures.ts';
 import { PanelPage } from './panelPage.ts';
 import { sampleWorkspace, Workbench } from './workbench.ts';
@@ -63,13 +64,32 @@ describe('from an empty profile', () => {
     assert.equal(await panel.answer('SPRING k=50'), '8144');
   });
 
-  it('another embedding file gives another answer', async () => {
+  it('another embedding file is used; the saved record names it and everything else', async () => {
     await workbench.command('SPRING: Select Embedding File');
     await workbench.answerQuickInput('noise.pt');
     await panel.frame.getByText(/30 virtual tokens of width 128/).waitFor();
     await panel.runAgain();
     assert.match(await panel.prompt('SPRING k=30'), /30 virtual tokens/);
-    assert.notEqual(await panel.answer('SPRING k=30'), '8144');
+    await panel.button('Save…').click();
+    await workbench.answerQuickInput(join(folder, 'noise.spring.json'));
+    await panel.status.getByText('noise.spring.json').waitFor();
+    const record = parseRecord(readFileSync(join(folder, 'noise.spring.json'), 'utf8'));
+    assert.equal(record.tokenFile!.name, 'noise.pt');
+    assert.equal(record.tokenFile!.rows, 30);
+    assert.match(record.index!.contentHash!, /^[0-9a-f]{16,}$/);
+    const spring = record.variants.find(({ id }) => id === 'spring:30')!;
+    assert.deepEqual(spring.prompt[1], { virtualTokens: 30 });
+    assert.ok(spring.tokens.every(({ logProbability }) => logProbability <= 0));
+  });
+
+  it('opens the record again', async () => {
+    const shown = await panel.answer('SPRING k=30');
+    await panel.ask('Which port does Hussor listen on?');
+    await workbench.command('SPRING: Open Experiment Record');
+    await workbench.answerQuickInput('noise.spring.json');
+    await panel.status.getByText('noise.spring.json').waitFor();
+    assert.equal(await panel.question.inputValue(), question);
+    assert.equal(await panel.answer('SPRING k=30'), shown);
   });
 
   it('says why an embedding file does not fit, and keeps the one that does', async () => {
@@ -111,9 +131,9 @@ describe('from an empty profile', () => {
 
   it('restores question, passages and answers after a reload', async () => {
     const before = await panel.answer('Baseline');
-    await workbench.page.waitForTimeout(1500); // the panel stores its state at most once a second
+    await workbench.page.waitForTimeout(10_000); // in the browser VS Code writes its state every five seconds
     await workbench.reload();
-    await panel.answers.getByText(/^Done in/).waitFor();
+    await panel.done();
     assert.equal(await panel.question.inputValue(), question);
     assert.equal(await panel.answer('Baseline'), before);
     assert.match(await panel.passage(1).innerText(), /9911/);

@@ -1,7 +1,9 @@
 /** Once before all end-to-end tests: a VS Code to run them in, and the VSIX installed into it. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+
 import { chromiumPath, extensionsFolder, installExtension, root } from './server.ts';
+import { openWorkbenches } from './workbench.ts';
 
 export async function mochaGlobalSetup(): Promise<void> {
   if (!existsSync(chromiumPath)) {
@@ -18,3 +20,16 @@ export async function mochaGlobalSetup(): Promise<void> {
   });
   await installExtension();
 }
+
+/** A picture of every open window when a test fails. */
+export const mochaHooks = {
+  async afterEach(this: Mocha.Context) {
+    const { currentTest } = this;
+    if (currentTest?.state !== 'failed') return;
+    let number = 0;
+    for (const workbench of openWorkbenches) {
+      const name = `failed-${currentTest.title.replace(/\W+/g, '-')}-${String(++number)}`;
+      await workbench.screenshot(name).catch(() => undefined);
+    }
+  },
+};

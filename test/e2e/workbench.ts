@@ -25,6 +25,9 @@ export function sampleWorkspace(): string {
   return folder;
 }
 
+/** Windows that are open now, for pictures of failures. */
+export const openWorkbenches = new Set<Workbench>();
+
 export class Workbench {
   readonly page: Page;
   readonly server: VSCodeServer;
@@ -36,6 +39,7 @@ export class Workbench {
     this.#browser = browser;
     this.page = page;
     this.#options = options;
+    openWorkbenches.add(this);
   }
 
   /** A server with an empty profile and a window on it. */
@@ -160,6 +164,7 @@ export class Workbench {
   }
 
   async close(): Promise<void> {
+    openWorkbenches.delete(this);
     await this.#browser.close();
     this.server.stop();
   }
