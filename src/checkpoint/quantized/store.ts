@@ -82,7 +82,7 @@ export async function* quantizedWeights(
 ): AsyncGenerator<ConversionProgress, QuantizedWeights> {
   const recipe = recipeOf(checkpoint, precision);
   const sources = await sourceFiles(checkpoint);
-  const folder = join(root, await folderName(checkpoint, precision));
+  const folder = join(root, await keptFolderName(checkpoint.folder, precision));
   const kept = await openKept(folder, recipe, precision, sources);
   if (kept) return kept;
 
@@ -172,8 +172,11 @@ async function fileState(file: string): Promise<SourceFile> {
 }
 
 /** The checkpoint's own name, for people, and a hash of where it lies. */
-async function folderName(checkpoint: Checkpoint, precision: QuantizedPrecision): Promise<string> {
-  const path = await realpath(checkpoint.folder);
+export async function keptFolderName(
+  checkpointFolder: string,
+  precision: QuantizedPrecision,
+): Promise<string> {
+  const path = await realpath(checkpointFolder);
   const hash = createHash('sha256').update(path).digest('hex').slice(0, 12);
   return `${basename(path)}-${hash}-${precision}`;
 }

@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import type { OverviewRow } from '../../hub/overview.ts';
 import { registerAll } from '../commands.ts';
 import type { ModelParts } from './parts.ts';
+import { removePrepared } from './preparedWeights.ts';
 import { removeDownload, removeRow } from './removal.ts';
 import { downloadModel } from './selectModel.ts';
 import { downloadTokenFile } from './selectTokenFile.ts';
@@ -28,6 +29,7 @@ export function registerModelCommands(parts: ModelParts, log: vscode.LogOutputCh
     },
     removeModel: (node?: Partial<Node>) =>
       node?.row === undefined ? removeDownload(parts) : removeRow(parts, node.row),
+    removePreparedWeights: (node?: Partial<Node>) => removePrepared(parts, node?.row?.path ?? undefined),
     setAccessToken: async () => {
       if (await hub.token.ask()) {
         void vscode.window.showInformationMessage(

@@ -1,11 +1,13 @@
 /** Removing downloads from this machine: what is freed is said first, and nothing goes without a yes. */
 import * as vscode from 'vscode';
+import { removeKept } from '../../checkpoint/quantized/kept.ts';
 import { formatBytes } from '../../hub/format.ts';
 import type { OverviewRow } from '../../hub/overview.ts';
 import { planRemoval, remove } from '../../hub/remove.ts';
 import { requestOf } from '../../hub/request.ts';
 import { changeSetting, setting } from '../settings.ts';
 import type { ModelParts } from './parts.ts';
+import { bytesOf, preparedOf } from './preparedWeights.ts';
 import { licenceText, stateText } from './rowText.ts';
 
 /** Whether a row is a download, whole or not, that can be removed. */
@@ -43,15 +45,23 @@ export async function removeRow(parts: ModelParts, row: OverviewRow): Promise<bo
       ? { repository: entry.id, kind: entry.kind }
       : requestOf(entry.id, hub.catalogue);
   const plan = await planRemoval(request, hub.cacheDir);
+  // They are of no use without the model that they were made from.
+  const prepared = path === null || entry.kind === 'token-file' ? [] : await preparedOf(path);
+  const freedBytes = plan.freedBytes + bytesOf(prepared);
   const removeLabel = vscode.l10n.t('Remove');
   const chosen = await vscode.window.showWarningMessage(
-    vscode.l10n.t('Remove {0} from this machine? This frees {1}.', entry.title, formatBytes(plan.freedBytes)),
+    vscode.l10n.t('Remove {0} from this machine? This frees {1}.', entry.title, formatBytes(freedBytes)),
     {
       modal: true,
-      detail: vscode.l10n.t(
-        'It lies in the cache that other programs share ({0}). It can be downloaded again.',
-        hub.cacheDir,
-      ),
+      detail: [
+        vscode.l10n.t(
+          'It lies in the cache that other programs share ({0}). It can be downloaded again.',
+          hub.cacheDir,
+        ),
+        ...prepared.map(({ precision, bytes }) =>
+          vscode.l10n.t('Its prepared weights in {0} ({1}) go with it.', precision, formatBytes(bytes)),
+        ),
+      ].join('\n'),
     },
     removeLabel,
   );
@@ -61,6 +71,7 @@ export async function removeRow(parts: ModelParts, row: OverviewRow): Promise<bo
     await engines.inference.request('unload', {});
   }
   await remove(plan, hub.cacheDir);
+  await removeKept(prepared);
   if (setting('model') === entry.id) await vscode.commands.executeCommand('springRag.useModel', 'demo');
   if (path !== null && entry.kind === 'token-file') {
     if (setting('tokenFile') === path) await changeSetting('tokenFile', '');
@@ -69,7 +80,7 @@ export async function removeRow(parts: ModelParts, row: OverviewRow): Promise<bo
   await library.refresh();
   hub.changed();
   void vscode.window.showInformationMessage(
-    vscode.l10n.t('{0} was removed: {1} freed.', entry.title, formatBytes(plan.freedBytes)),
+    vscode.l10n.t('{0} was removed: {1} freed.', entry.title, formatBytes(freedBytes)),
   );
   return true;
 }

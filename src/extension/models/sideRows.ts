@@ -1,20 +1,25 @@
 /** The rows of the side panel's views of models and embedding files. */
 import * as vscode from 'vscode';
+import type { KeptWeights } from '../../checkpoint/quantized/kept.ts';
 import { formatBytes } from '../../hub/format.ts';
 import type { OverviewRow } from '../../hub/overview.ts';
 import type { ComparisonSession } from '../panel/comparisonSession.ts';
 import type { Row } from '../views/listView.ts';
 import type { ModelParts } from './parts.ts';
+import { preparedOf } from './preparedWeights.ts';
 import { isRemovable } from './removal.ts';
 import { isHere, joined, licenceText, memoryText, stateText } from './rowText.ts';
 
 /** What can be used at once, then, folded, what can be downloaded. The menus go by `contextValue`. */
 export async function modelRows(parts: ModelParts, { state }: ComparisonSession): Promise<Row[]> {
   const rows = (await parts.hub.rows()).filter(({ entry }) => entry.kind === 'chat' || entry.kind === 'base');
+  const prepared = new Map<string, KeptWeights[]>();
+  for (const { folder } of parts.library.models) prepared.set(folder, await preparedOf(folder));
   const here = parts.library.models.map((info): Row & { model: string; row?: OverviewRow } => {
     const { id, name, problem, architecture, hiddenSize, numLayers, weightBytes, folder } = info;
     const row = rows.find(({ entry }) => entry.id === id);
     const selected = id === state.inputs.model;
+    const kept = prepared.get(folder) ?? [];
     const loaded = selected && state.model.kind === 'ready' ? vscode.l10n.t('in memory') : '';
     return {
       model: id,
@@ -23,10 +28,17 @@ export async function modelRows(parts: ModelParts, { state }: ComparisonSession)
       description: problem ?? joined(formatBytes(weightBytes), loaded),
       tooltip:
         problem ??
-        [folder, `${architecture}, ${String(numLayers)} x ${String(hiddenSize)}`, row ? memoryText(row) : '']
+        [
+          folder,
+          `${architecture}, ${String(numLayers)} x ${String(hiddenSize)}`,
+          row ? memoryText(row) : '',
+          ...kept.map(({ precision, bytes }) =>
+            vscode.l10n.t('Prepared weights in {0}: {1}', precision, formatBytes(bytes)),
+          ),
+        ]
           .filter((line) => line !== '')
           .join('\n'),
-      contextValue: context(problem === undefined && !selected ? 'model' : 'modelSelected', row),
+      contextValue: `${context(problem === undefined && !selected ? 'model' : 'modelSelected', row)}${kept.length > 0 ? ' prepared' : ''}`,
       iconPath: new vscode.ThemeIcon(problem !== undefined ? 'warning' : selected ? 'pass-filled' : 'chip'),
     };
   });

@@ -1,0 +1,67 @@
+/** Prepared (quantised) weights: made from a model when it is first run in int8 or int4, kept, and removable. */
+import { basename, dirname } from 'node:path';
+import * as vscode from 'vscode';
+import { keptOf, type KeptWeights, listKept, removeKept } from '../../checkpoint/quantized/kept.ts';
+import { defaultQuantizedFolder } from '../../checkpoint/quantized/store.ts';
+import { formatBytes } from '../../hub/format.ts';
+import type { ModelParts } from './parts.ts';
+
+/** Those of the model in a folder. */
+export function preparedOf(modelFolder: string): Promise<KeptWeights[]> {
+  return keptOf(modelFolder, defaultQuantizedFolder());
+}
+
+export function bytesOf(weights: readonly KeptWeights[]): number {
+  return weights.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/**
+ * Asks which prepared weights to remove, all ticked whose model is gone; those of one model if its folder is given.
+ * @returns whether any were
+ */
+export async function removePrepared(
+  { engines, hub }: Pick<ModelParts, 'engines' | 'hub'>,
+  modelFolder?: string,
+): Promise<boolean> {
+  const kept =
+    modelFolder === undefined ? await listKept(defaultQuantizedFolder()) : await preparedOf(modelFolder);
+  if (kept.length === 0) {
+    void vscode.window.showInformationMessage(
+      vscode.l10n.t('There are no prepared weights: they are made when a model runs in int8 or int4.'),
+    );
+    return false;
+  }
+  const picked = await vscode.window.showQuickPick(
+    kept.map((weights) => ({
+      label: modelNameOf(weights),
+      description: `${weights.precision}, ${formatBytes(weights.bytes)}`,
+      detail: weights.hasSources
+        ? weights.folder
+        : vscode.l10n.t('Its model is not on this machine any more.'),
+      picked: modelFolder !== undefined || !weights.hasSources,
+      weights,
+    })),
+    {
+      canPickMany: true,
+      title: vscode.l10n.t('Remove prepared weights (they are made again when they are needed)'),
+    },
+  );
+  if (!picked || picked.length === 0) return false;
+  const chosen = picked.map(({ weights }) => weights);
+  // A file that is in use cannot be removed on every system.
+  if (engines.inference.state === 'running') await engines.inference.request('unload', {});
+  await removeKept(chosen);
+  hub.changed();
+  void vscode.window.showInformationMessage(
+    vscode.l10n.t('Prepared weights were removed: {0} freed.', formatBytes(bytesOf(chosen))),
+  );
+  return true;
+}
+
+/** `owner/name` where the weights lie in the Hub's cache, else the name of the model's folder. */
+function modelNameOf({ sources, folder }: KeptWeights): string {
+  const [source] = sources;
+  if (source === undefined) return basename(folder);
+  const cached = /[\\/]models--([^\\/]+)[\\/]/.exec(source)?.[1];
+  return cached?.replace('--', '/') ?? basename(dirname(source));
+}
