@@ -120,11 +120,11 @@ describe('training examples', () => {
       '{"text": "x"}',
       /line 1 has neither a "question" nor a "completion"/,
     ],
-    ['no answer', '{"question": "Who?"}', /line 1 has no answer/],
-    ['an empty answer', '{"question": "Who?", "target": [""]}', /line 1 has no answer/],
+    ['no answer', '{"question": "Who?"}', /line 1 has no gold answers/],
+    ['an empty answer', '{"question": "Who?", "target": [""]}', /line 1 has no gold answers/],
     ['an empty completion', '{"completion": ""}', /line 1: the completion is empty/],
     ['passages that are no texts', '{"question": "Who?", "target": "x", "ret_passages": [3]}', /passage 1/],
-    ['nothing', '', /holds no examples/],
+    ['nothing', '', /holds no questions or examples/],
   ] as const) {
     it(`refuses ${what}`, async () => {
       await assert.rejects(() => read(line), message);
