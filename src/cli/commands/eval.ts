@@ -1,16 +1,14 @@
 /** `spring eval`: scores of several variants over a data set. */
 import { InvalidArgumentError, Option } from 'commander';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { Decoder } from '../../decoder/decoder.ts';
 import { conditionKey, expandConditions, type Condition } from '../../evaluation/conditions.ts';
 import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
 import { PredictionFile, type ExperimentSettings, type Prediction } from '../../evaluation/predictions.ts';
 import { readEvaluationData, type EvaluationData, type EvaluationItem } from '../../evaluation/questions.ts';
-import { htmlReport } from '../../evaluation/report/htmlReport.ts';
+import { writeResults } from '../../evaluation/report/writeResults.ts';
 import { retrieveForItems } from '../../evaluation/retrieval.ts';
-import { summarize, summaryTable, type ConditionSummary } from '../../evaluation/summary.ts';
+import { summarize, summaryTable } from '../../evaluation/summary.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
 import { defaultTemplates, parseTemplates } from '../../spring/prompts.ts';
@@ -281,28 +279,6 @@ function describe(
     adapters: encoder?.recipeKey ?? null,
     augmented: options.augmented ?? null,
   };
-}
-
-async function writeResults(
-  folder: string,
-  result: { model: string; variants: readonly ConditionSummary[] },
-  settings: ExperimentSettings,
-  conditions: readonly Condition[],
-  predictions: readonly Prediction[],
-): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'summary.json'), `${JSON.stringify(result, null, 2)}\n`);
-  const shown = Object.fromEntries(
-    Object.entries(settings).map(([name, value]) => [name, String(value ?? '-')]),
-  );
-  const report = htmlReport({
-    title: `Evaluation of ${result.model}`,
-    settings: shown,
-    conditions,
-    summaries: result.variants,
-    predictions,
-  });
-  await writeFile(join(folder, 'report.html'), report);
 }
 
 function tokenFileOf({ tokens, model }: EvalOptions): string | undefined {
