@@ -131,13 +131,13 @@ async function readTokenFile(
   return readVirtualTokens(file, { hiddenSize: decoder.checkpoint.config.hiddenSize });
 }
 
-/** The passages of a request to encode, then the placebo's, as many as those, so that only their content differs. */
+/** The passages of a request to encode, then the placebo's. */
 export function wantedPassages({ passages, placebo }: Pick<EncodeRequest, 'passages' | 'placebo'>): string[] {
-  return placebo ? [...passages, ...placeboPassages(passages.length)] : passages;
+  return [...passages, ...placeboPassages(placebo)];
 }
 
 function placeboPassages(count: number): string[] {
-  return unrelatedPassages.slice(0, Math.max(1, count)).map(({ passage }) => passage);
+  return unrelatedPassages.slice(0, count).map(({ passage }) => passage);
 }
 
 /** The merged adapters that the variants need; passages that have none yet are encoded now. */
@@ -154,7 +154,8 @@ async function* encodePassages(
   try {
     const texts: Record<AdapterKind, string[]> = {
       passages: passages.map(({ text }) => text),
-      unrelated: placeboPassages(passages.length),
+      // as many as the question's own, so that the two differ in content alone
+      unrelated: placeboPassages(Math.max(1, passages.length)),
     };
     for (const kind of ['passages', 'unrelated'] as const) {
       if (!kinds.has(kind)) continue;

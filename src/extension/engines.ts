@@ -1,4 +1,4 @@
-/** The two engine processes of this window. */
+/** The engine processes of this window. */
 import * as vscode from 'vscode';
 import { type EngineState, EngineSupervisor, type SupervisorOptions } from '../engine/supervisor.ts';
 import type { EngineRole } from '../protocol/engine.ts';
@@ -7,6 +7,7 @@ import { setting } from './settings.ts';
 export class Engines implements vscode.Disposable {
   readonly inference: EngineSupervisor<'inference'>;
   readonly index: EngineSupervisor<'index'>;
+  readonly training: EngineSupervisor<'training'>;
   readonly #states = new vscode.EventEmitter<{ role: EngineRole; state: EngineState; message: string }>();
   readonly #modelChanges = new vscode.EventEmitter<{ loaded: boolean; message: string }>();
   /** A process started, crashed, or stays down. */
@@ -35,16 +36,19 @@ export class Engines implements vscode.Disposable {
     });
     this.inference = new EngineSupervisor('inference', options('inference'));
     this.index = new EngineSupervisor('index', options('index'));
+    this.training = new EngineSupervisor('training', options('training'));
   }
 
   restart(): void {
     this.inference.restart();
     this.index.restart();
+    this.training.restart();
   }
 
   dispose(): void {
     this.inference.dispose();
     this.index.dispose();
+    this.training.dispose();
     this.#states.dispose();
     this.#modelChanges.dispose();
   }

@@ -13,8 +13,13 @@ import { HubModels } from './models/hubModels.ts';
 import { MemoryGuard } from './models/memoryGuard.ts';
 import { registerLoadingProgress } from './loadingProgress.ts';
 import { Comparison } from './panel/comparison.ts';
+import { registerPrag } from './prag/prag.ts';
 import { registerStatusBar } from './statusBar.ts';
+import { Training } from './training/training.ts';
 import { registerSidePanel } from './views/sidePanel.ts';
+
+/** After activation; a question that comes earlier does not wait for it. */
+const startDelayMs = 300;
 
 export function activate(context: vscode.ExtensionContext): void {
   const log = vscode.window.createOutputChannel('SPRING', { log: true });
@@ -42,8 +47,13 @@ export function activate(context: vscode.ExtensionContext): void {
     registerLoadingProgress(comparison.session),
     registerSearchTool(index),
     registerParticipant(parts, comparison.session),
+    registerPrag(parts, comparison.session),
+    new Training({ ...parts, session: comparison.session }),
   );
-  // Nothing of this may hold up the start of the window.
-  void index.open();
-  void library.refresh();
+  // Starting a process blocks this one for a moment: not while the window starts.
+  const start = setTimeout(() => {
+    void index.open();
+    void library.refresh();
+  }, startDelayMs);
+  context.subscriptions.push({ dispose: () => clearTimeout(start) });
 }

@@ -1,8 +1,8 @@
 /** The settings of the manifest (`contributes.configuration`), typed. */
 import * as vscode from 'vscode';
-import type { AnswerSettings, DeviceChoice, PrecisionChoice } from '../protocol/comparison.ts';
+import type { AnswerSettings, DeviceChoice, PrecisionChoice, VariantId } from '../protocol/comparison.ts';
 import type { IndexOptions } from '../protocol/engine.ts';
-import { type ColumnChoice, defaultInputs, type PanelInputs } from '../protocol/panel.ts';
+import { choiceOf, type ColumnChoice, defaultInputs, type PanelInputs } from '../protocol/panel.ts';
 
 export const section = 'springRag';
 
@@ -26,6 +26,9 @@ interface SettingTypes {
   'index.maxFileSizeKb': number;
   'index.chunkWords': number;
   'index.embeddingModel': string;
+  'prag.augmentedFile': string;
+  'prag.endpoint': string;
+  'prag.endpointModel': string;
   'engine.idleUnloadMinutes': number;
   'engine.nodePath': string;
 }
@@ -72,10 +75,10 @@ export function inputsFromSettings(): PanelInputs {
   };
 }
 
+/** As the manifest's pattern allows them; `spring` and `spring+prag` follow the slider. */
 function columnChoice(variant: string): ColumnChoice {
-  if (variant === 'no-rag' || variant === 'baseline' || variant === 'prompt') return { kind: variant };
-  const k = /^spring:(\d+)$/.exec(variant)?.[1];
-  return k === undefined ? { kind: 'spring' } : { kind: 'spring', k: Number(k) };
+  if (variant === 'spring' || variant === 'spring+prag') return { kind: variant };
+  return choiceOf(variant as VariantId, -1);
 }
 
 /** How the workspace's documents are indexed; what VS Code hides (`files.exclude`) is left out too. */

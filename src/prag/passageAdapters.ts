@@ -47,9 +47,12 @@ export async function openPassageEncoder(
           cacheFolder: join(folder, 'augmentations'),
         })
       : undefined;
+  const augmenter = preparedAugmenter([...prepared, { augmented: [...unrelatedPassages] }], generating);
   return PassageEncoder.open(encoderModel(decoder, model), {
     store: new AdapterStore(folder, options.storeBytes),
-    augmenter: preparedAugmenter([...prepared, { augmented: [...unrelatedPassages] }], generating),
+    augmenter: options.onlyStored
+      ? { keyOf: (passage) => augmenter.keyOf(passage), augment: () => Promise.resolve(undefined) }
+      : augmenter,
     recipe: makeRecipe({ ...options.recipe, fewShot }),
     startFolder: options.startFolder,
   });

@@ -70,6 +70,8 @@ export interface PragOptions {
   endpoint?: { url: string; model: string; apiKey?: string | undefined } | undefined;
   /** File of reasoning examples: asks and trains with chain of thought. */
   fewShotFile?: string | undefined;
+  /** Passages without a stored adapter are left out instead of being encoded. */
+  onlyStored?: boolean | undefined;
   recipe?: PragRecipe | undefined;
 }
 

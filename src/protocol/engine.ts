@@ -66,8 +66,8 @@ export interface MadeQuestions {
 
 export interface EncodeRequest extends ModelSelection {
   passages: string[];
-  /** Also the unrelated passages of the placebo, as many. */
-  placebo: boolean;
+  /** Also so many unrelated passages, for the placebo. */
+  placebo: number;
   prag: PragOptions;
 }
 

@@ -163,6 +163,7 @@ export interface PanelAction {
     | 'select-model'
     | 'use-demo-model'
     | 'select-token-file'
+    | 'encode-passages'
     | 'retry'
     | 'restart-engine'
     | 'show-log';

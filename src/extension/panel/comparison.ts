@@ -5,6 +5,7 @@ import type { PanelAction } from '../../protocol/panel.ts';
 import type { History } from '../history.ts';
 import type { IndexService } from '../indexService.ts';
 import type { ModelParts } from '../models/parts.ts';
+import { withStoredAdapters } from '../prag/storedAdapters.ts';
 import { inputsFromSettings } from '../settings.ts';
 import { ComparisonSession } from './comparisonSession.ts';
 import { PanelHost, panelType } from './panelHost.ts';
@@ -25,6 +26,7 @@ const commandOf: Record<PanelAction['action'], string> = {
   'select-model': 'springRag.selectModel',
   'use-demo-model': 'springRag.useModel',
   'select-token-file': 'springRag.selectTokenFile',
+  'encode-passages': 'springRag.encodePassages',
   'restart-engine': 'springRag.restartEngine',
   'show-log': 'springRag.showLog',
   retry: '',
@@ -46,7 +48,8 @@ export class Comparison implements vscode.Disposable {
         search: (query, count, signal) => index.search(query, count, signal),
         compare: async (request, signal, onEvents) => {
           await memoryGuard.beforeLoading(request, library.models);
-          await engines.inference.request('compare', request, { signal, onProgress: onEvents });
+          const encoded = await withStoredAdapters(request, engines, signal);
+          await engines.inference.request('compare', encoded, { signal, onProgress: onEvents });
         },
         questionAsked: (question) => void history.add(question),
         // What goes wrong with it is told by the comparison, which loads the model if it is not there.

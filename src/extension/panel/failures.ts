@@ -26,9 +26,15 @@ export class MissingIndexError extends UserError {
   }
 }
 
+/** Parametric RAG is asked for, but ticked passages have no adapter yet. */
+export class NotEncodedError extends UserError {}
+
 /** The buttons to show beside a failure. */
 export function waysOut(error: unknown): PanelAction[] {
   if (error instanceof NoTokenFileError) return [selectTokenFile, retry];
+  if (error instanceof NotEncodedError) {
+    return [{ label: 'Encode Passages', action: 'encode-passages' }, showLog];
+  }
   if (error instanceof NoModelError) {
     return [
       { label: 'Use the Demo Model', action: 'use-demo-model' },

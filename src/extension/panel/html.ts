@@ -8,13 +8,16 @@ export interface PageParts {
   source: string;
   scriptUri: string;
   styleUri: string;
+  /** Id of the page's main element. */
+  mainId?: string;
 }
 
 /**
  * A page that can load its own script and style sheet and nothing else: no inline script, no eval, no network.
  * Inline styles are allowed because the toolkit's components set them.
  */
-export function panelPage({ title, language, source, scriptUri, styleUri }: PageParts): string {
+export function panelPage(parts: PageParts): string {
+  const { title, language, source, scriptUri, styleUri, mainId = 'panel' } = parts;
   const nonce = randomBytes(16).toString('base64url');
   const policy = [
     `default-src 'none'`,
@@ -33,7 +36,7 @@ export function panelPage({ title, language, source, scriptUri, styleUri }: Page
   <title>${escapeHtml(title)}</title>
 </head>
 <body>
-  <main id="panel"></main>
+  <main id="${mainId}"></main>
   <script nonce="${nonce}" src="${escapeHtml(scriptUri)}"></script>
 </body>
 </html>`;

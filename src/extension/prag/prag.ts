@@ -1,0 +1,62 @@
+/** Parametric RAG in VS Code: the command that encodes, and the view of what is encoded. */
+import * as vscode from 'vscode';
+import { formatBytes } from '../../hub/format.ts';
+import type { AdapterInfo } from '../../protocol/engine.ts';
+import { CancelledError } from '../../protocol/errors.ts';
+import { registerAll } from '../commands.ts';
+import type { ComparisonParts } from '../panel/comparison.ts';
+import type { ComparisonSession } from '../panel/comparisonSession.ts';
+import { registerListView, type Row } from '../views/listView.ts';
+import { encodeTickedPassages } from './encodePassages.ts';
+import { lossChange, sparkline } from './lossText.ts';
+
+/** Registers the view Adapters and its commands. */
+export function registerPrag(parts: ComparisonParts, session: ComparisonSession): vscode.Disposable {
+  const { engines, log } = parts;
+  const changed = new vscode.EventEmitter<void>();
+  const commands: Record<string, (...values: never[]) => unknown> = {
+    encodePassages: async () => {
+      try {
+        await encodeTickedPassages(parts, session);
+      } catch (error) {
+        if (!(error instanceof CancelledError)) throw error;
+      } finally {
+        // What was encoded before a cancellation stays.
+        changed.fire();
+      }
+    },
+    refreshAdapters: () => changed.fire(),
+    removeAdapter: async ({ folder }: AdapterRow) => {
+      await engines.index.request('removeAdapters', { folders: [folder] });
+      changed.fire();
+    },
+  };
+  return vscode.Disposable.from(
+    changed,
+    registerAll(commands, log),
+    registerListView('springRag.adapters', () => adapterRows(parts), [changed.event]),
+  );
+}
+
+type AdapterRow = Row & { folder: string };
+
+async function adapterRows({ engines }: ComparisonParts): Promise<AdapterRow[]> {
+  return (await engines.index.request('listAdapters', {})).map(adapterRow);
+}
+
+function adapterRow({ folder, passage, model, bytes, losses, lastUsed }: AdapterInfo): AdapterRow {
+  const used = new Date(lastUsed).toLocaleString(vscode.env.language);
+  return {
+    folder,
+    label: passage.replaceAll(/\s+/g, ' ').trim().slice(0, 80),
+    description: [formatBytes(bytes), lossChange(losses)].filter((text) => text !== '').join(' · '),
+    tooltip: [
+      passage,
+      '',
+      vscode.l10n.t('For {0}, {1}, last used {2}', model, formatBytes(bytes), used),
+      vscode.l10n.t('Loss {0}', `${sparkline(losses)} ${lossChange(losses)}`),
+    ].join('\n'),
+    contextValue: 'adapter',
+    iconPath: new vscode.ThemeIcon('layers'),
+  };
+}
