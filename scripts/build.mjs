@@ -38,7 +38,8 @@ const bundles = [
   },
   {
     ...common,
-    entryPoints: { engine: 'src/engine/main.ts' },
+    // The probe is a process of its own: a bad graphics driver may abort it.
+    entryPoints: { engine: 'src/engine/main.ts', webgpuProbe: 'src/decoder/webgpuProbeMain.ts' },
     outdir: 'dist',
     outExtension: { '.js': '.mjs' },
     platform: 'node',

@@ -1,0 +1,140 @@
+/**
+ * Prefill and decoding speed on the CPU: this project against llama.cpp (node-llama-cpp) on the same random weights and
+ * threads. Rounds alternate between all of them, so that other work on the machine disturbs all alike; ratios are of
+ * medians. Needs `npm install` in bench/peers.
+ *
+ *     node bench/decode.ts [--shape smollm2-135m] [--rounds 5] [--threads N] [--folder DIR]
+ */
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Decoder } from '../src/decoder/decoder.ts';
+import type { Precision } from '../src/decoder/types.ts';
+import { shapes, writeRandomCheckpoint, type Shape } from './checkpoints.ts';
+import { writeGguf, type GgufType } from './gguf.ts';
+import { answers, median, tokenIds } from './measure.ts';
+
+const { values } = parseArgs({
+  options: {
+    shape: { type: 'string', default: 'smollm2-135m' },
+    rounds: { type: 'string', default: '5' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    folder: { type: 'string', default: join(tmpdir(), 'spring-bench') },
+    pairs: { type: 'string', default: 'f32:F32,int8:Q8_0,int4:Q4_0' },
+  },
+});
+const promptTokens = 512;
+const newTokens = 64;
+const threads = Number(values.threads);
+const shape = values.shape as Shape;
+
+/** Milliseconds of the prompt (with its first token) and of the other new tokens. */
+interface Run {
+  prefillMs: number;
+  decodeMs: number;
+}
+interface Engine {
+  name: string;
+  run(seed: number): Promise<Run>;
+  dispose(): Promise<void>;
+}
+
+/** What is used of node-llama-cpp, which is installed only where this benchmark is run. */
+interface LlamaModule {
+  getLlama(options: object): Promise<{
+    loadModel(options: object): Promise<{
+      createContext(options: object): Promise<{
+        getSequence(): {
+          clearHistory(): Promise<void>;
+          evaluate(tokens: readonly number[], options: object): AsyncIterable<number>;
+        };
+      }>;
+      dispose(): Promise<void>;
+    }>;
+  }>;
+}
+
+const folder = join(values.folder, shape);
+await mkdir(folder, { recursive: true });
+if (!existsSync(join(folder, 'model.safetensors'))) await writeRandomCheckpoint(folder, shape);
+
+for (const pair of values.pairs.split(',')) {
+  const [precision, type] = pair.split(':') as [Precision, GgufType];
+  const engines = [await openOurs(precision), await openPeer(type)];
+  const runs = new Map(engines.map(({ name }) => [name, [] as Run[]]));
+  for (let round = 0; round <= Number(values.rounds); round++) {
+    for (const engine of engines) {
+      const run = await engine.run(round);
+      if (round > 0) runs.get(engine.name)!.push(run);
+    }
+  }
+  const speeds = [...runs].map(([name, list]) => ({
+    name,
+    prefill: (1000 * promptTokens) / median(list.map(({ prefillMs }) => prefillMs)),
+    decode: (1000 * (newTokens - 1)) / median(list.map(({ decodeMs }) => decodeMs)),
+  }));
+  const [ours, theirs] = speeds;
+  for (const { name, prefill, decode } of speeds) {
+    console.log(`${name.padEnd(12)} prefill ${prefill.toFixed(1)}/s, decode ${decode.toFixed(1)}/s`);
+  }
+  const ratio = (a: number, b: number): string => (a / b).toFixed(2);
+  console.log(
+    `ours / theirs: prefill ${ratio(ours!.prefill, theirs!.prefill)}, decode ${ratio(ours!.decode, theirs!.decode)}`,
+  );
+  for (const engine of engines) await engine.dispose();
+}
+process.exit(0);
+
+async function openOurs(precision: Precision): Promise<Engine> {
+  const quantizedFolder = join(values.folder, 'quantized');
+  const decoder = await Decoder.open(folder, { device: 'cpu', precision, quantizedFolder, threads });
+  const { vocabSize } = decoder.checkpoint.config;
+  return {
+    name: precision,
+    async run(seed) {
+      const prompt = { parts: [{ tokenIds: tokenIds(promptTokens, seed, vocabSize) }] };
+      const { timings } = (await answers(decoder, [prompt], newTokens)).generations[0]!;
+      return { prefillMs: timings.prefillMs, decodeMs: timings.decodeMs };
+    },
+    dispose: () => decoder.dispose(),
+  };
+}
+
+async function openPeer(type: GgufType): Promise<Engine> {
+  const file = join(folder, `model-${type}.gguf`);
+  if (!existsSync(file)) await writeGguf(folder, file, type);
+  const url = new URL('./peers/node_modules/node-llama-cpp/dist/index.js', import.meta.url).href;
+  const peer = (await import(url)) as LlamaModule;
+  const llama = await peer.getLlama({
+    gpu: false,
+    build: 'never',
+    maxThreads: threads,
+  });
+  const model = await llama.loadModel({ modelPath: file });
+  const context = await model.createContext({ contextSize: 1024, batchSize: 512, threads });
+  const sequence = context.getSequence();
+  const { vocab_size: vocabSize } = shapes[shape];
+  return {
+    name: `llama.cpp ${type}`,
+    async run(seed) {
+      await sequence.clearHistory();
+      const tokens = tokenIds(promptTokens, seed, vocabSize);
+      const start = performance.now();
+      let first = 0;
+      let count = 0;
+      const evaluation = sequence.evaluate(tokens, { temperature: 0, yieldEogToken: true });
+      const generated = evaluation[Symbol.asyncIterator]();
+      for (; count < newTokens; count++) {
+        await generated.next();
+        if (count === 0) first = performance.now();
+      }
+      await generated.return?.();
+      return { prefillMs: first - start, decodeMs: performance.now() - first };
+    },
+    async dispose() {
+      await model.dispose();
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import type { Checkpoint } from '../../../src/checkpoint/types.ts';
+import type { ChosenDevice } from '../../../src/decoder/device.ts';
+import { choosePrecision } from '../../../src/decoder/precision.ts';
+import { UserError } from '../../../src/protocol/errors.ts';
+
+const gigabyte = 1024 ** 3;
+const cpu: ChosenDevice = { device: 'cpu', reason: '' };
+const gpu = (float16: boolean): ChosenDevice => ({
+  device: 'webgpu',
+  reason: '',
+  webgpu: { available: true, fusedAttention: true, float16, speedOverCpu: 20 },
+});
+
+/** As much of a checkpoint as the choice looks at. */
+function model(weights: number): Checkpoint {
+  const location = {
+    name: 'w',
+    dtype: 'F32',
+    shape: [weights],
+    file: '',
+    offset: 0,
+    length: 4 * weights,
+  } as const;
+  return { tensors: new Map([['w', { ...location, shape: [weights] }]]) } as unknown as Checkpoint;
+}
+
+describe('precision', () => {
+  const cases: [string, number, ChosenDevice, number, string, RegExp][] = [
+    ['small on the CPU', 135e6, cpu, 8 * gigabyte, 'f32', /small \(0\.50 GB/],
+    ['large on the CPU', 7e9, cpu, 16 * gigabyte, 'int8', /7\.0 GB instead of 26\.1 GB.*16\.0 GB of memory/],
+    ['large, little memory', 7e9, cpu, 8 * gigabyte, 'int4', /4\.2 GB in int4/],
+    ['small, hardly any memory', 135e6, cpu, gigabyte / 2, 'int8', /0\.13 GB instead of/],
+    ['tiny on a GPU', 1e6, gpu(true), gigabyte, 'f32', /small/],
+    ['half a billion on a GPU', 5e8, gpu(true), gigabyte, 'f16', /float16 on a GPU/],
+    ['7 billion on a GPU', 7e9, gpu(true), gigabyte, 'int4', /13\.0 GB in float16 may be more/],
+    ['a GPU without float16', 5e8, gpu(false), gigabyte, 'f32', /float16/],
+  ];
+  for (const [name, weights, device, memory, precision, reason] of cases) {
+    it(`auto, ${name}: ${precision}`, () => {
+      const choice = choosePrecision('auto', model(weights), device, memory);
+      assert.equal(choice.precision, precision);
+      assert.match(choice.reason, reason);
+    });
+  }
+
+  it('what is asked for is taken', () => {
+    assert.equal(choosePrecision('int4', model(1e6), cpu).precision, 'int4');
+  });
+
+  it('float16 needs a device that computes in it', () => {
+    assert.throws(() => choosePrecision('f16', model(1e6), cpu), UserError);
+    assert.throws(() => choosePrecision('f16', model(1e6), gpu(false)), UserError);
+    assert.equal(choosePrecision('f16', model(1e6), gpu(true)).precision, 'f16');
+  });
+});
