@@ -64,7 +64,7 @@ describe('training against the oracle', () => {
 async function prefill(checkpoint: Checkpoint, inputsEmbeds: Float32Array): Promise<KeyValueCache> {
   const session = await DecoderSession.open(checkpoint);
   const sequence = inputsEmbeds.length / checkpoint.config.hiddenSize;
-  const cache = session.allocate(1, sequence);
+  const cache = await session.allocate(1, sequence);
   await session.forward({
     inputsEmbeds,
     sequence,
