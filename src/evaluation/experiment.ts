@@ -7,8 +7,8 @@ import { scorePrediction } from './metrics.ts';
 import type { Prediction } from './predictions.ts';
 import type { EvaluationItem } from './questions.ts';
 
-/** Keys and values of one batch, in bytes, at most. */
-const batchCacheBytes = 512 * 1024 * 1024;
+/** Keys, values and adapters of one batch, in bytes, at most. */
+const batchBytes = 512 * 1024 * 1024;
 /** More rows than this make a step of decoding slower, not faster. */
 const maximumRows = 64;
 
@@ -104,7 +104,15 @@ function rowsInMemory(jobs: readonly Job[], config: ModelConfig, settings: Gener
   const longest = Math.max(...jobs.map(({ prompt }) => promptLength(prompt)));
   const positions = Math.min(longest, config.maxPositionEmbeddings) + settings.maxNewTokens;
   const bytesPerPosition = 2 * 4 * config.numLayers * config.numKeyValueHeads * config.headDim;
-  return Math.max(1, Math.floor(batchCacheBytes / (positions * bytesPerPosition)));
+  const bytesPerAdapter = Math.max(...jobs.map(({ prompt }) => adapterBytes(prompt)));
+  return Math.max(1, Math.floor(batchBytes / (positions * bytesPerPosition + bytesPerAdapter)));
+}
+
+/** Every row of a batch carries its adapter's factors; rows without one are padded to the largest. */
+function adapterBytes({ adapter }: Prompt): number {
+  let values = 0;
+  for (const { a, b } of adapter?.pairs.values() ?? []) values += a.length + b.length;
+  return 4 * values;
 }
 
 function promptLength({ parts }: Prompt): number {

@@ -3,12 +3,15 @@ import type { LoraAdapter } from '../checkpoint/types.ts';
 import type { EncodeProgress, PassageEncoder } from '../prag/encode.ts';
 import { mergeAdapters } from '../prag/passageAdapters.ts';
 import { unrelatedPassages } from '../prag/unrelatedPassages.ts';
-import { UserError } from '../protocol/errors.ts';
 import type { Condition } from './conditions.ts';
 import type { EvaluationItem } from './questions.ts';
 import { adapterOf, type AdapterKind } from './variants.ts';
 
+const noAdapter: LoraAdapter = { id: 'none', pairs: new Map() };
+
 export class ItemAdapters {
+  /** Ids of items that were asked without what their variant promises: say so beside the scores. */
+  readonly withoutAdapter = new Set<string>();
   private readonly encoder: PassageEncoder;
   private readonly items: readonly EvaluationItem[];
   /** The merged adapter that was used last, by the passages' texts: the conditions of an item share it. */
@@ -29,8 +32,7 @@ export class ItemAdapters {
 
   /**
    * The merged adapter of an item under a condition, empty for conditions without. Passages that cannot be encoded are
-   * left out.
-   * @throws UserError if none of them can
+   * left out; where none can, the adapter changes nothing, and the item is noted in `withoutAdapter`.
    */
   async adaptersOf(
     item: EvaluationItem,
@@ -45,13 +47,8 @@ export class ItemAdapters {
       for await (const progress of this.encoder.encode(wanted.texts, signal)) {
         if (progress.type === 'encoded') adapters.push(progress.adapter);
       }
-      if (adapters.length === 0) {
-        throw new UserError(
-          `Question ${item.id} has no passage that can be encoded, so ${condition.variant} cannot be asked. Give ` +
-            'augmented passages (--augmented), or a model that can write them (--endpoint).',
-        );
-      }
-      this.last = { key, adapter: mergeAdapters(adapters) };
+      if (adapters.length === 0) this.withoutAdapter.add(item.id);
+      this.last = { key, adapter: adapters.length === 0 ? noAdapter : mergeAdapters(adapters) };
     }
     return { [wanted.kind]: this.last.adapter };
   }

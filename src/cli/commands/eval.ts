@@ -1,4 +1,5 @@
 /** `spring eval`: scores of several variants over a data set. */
+import { basename } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { Decoder } from '../../decoder/decoder.ts';
@@ -102,6 +103,12 @@ async function evaluate(options: EvalOptions): Promise<void> {
     const settings = describe(options, data, tokens, decoder, encoder);
     const predictions = await run(decoder, experiment, settings, options, signal);
     const summaries = summarize(conditions, predictions);
+    const without = adapters?.withoutAdapter.size ?? 0;
+    if (without > 0) {
+      process.stderr.write(
+        `${without} questions were asked without an adapter: none of their passages could be encoded.\n`,
+      );
+    }
     const { file, sha256 } = data;
     const result = {
       model: options.model,
@@ -267,9 +274,10 @@ function describe(
     weightBytes: decoder.checkpoint.weightBytes,
     device: decoder.device,
     precision: decoder.precision,
-    data: data.file,
+    // names are for readers of the report; the hashes tell data and tokens apart
+    data: basename(data.file),
     dataSha256: data.sha256,
-    tokens: tokens?.path ?? null,
+    tokens: tokens ? basename(tokens.path) : null,
     tokensSha256: tokens?.sha256 ?? null,
     workspace: options.workspace ?? null,
     maxNewTokens: options.maxNewTokens,
@@ -290,7 +298,7 @@ function showProgress(done: number, total: number): void {
     process.stderr.write(`\r${done} of ${total} answers${done === total ? '\n' : ''}`);
 }
 
-/** `1,10,50` */
+/** Reads `1,10,50`. */
 function counts(text: string): number[] {
   const parts = text.split(',').map((part) => part.trim());
   if (!parts.every((part) => /^\d+$/.test(part))) {

@@ -148,7 +148,7 @@ const style = `
 body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #1b1b1b; background: #fff; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.6rem; border-bottom: 1px solid #8884; overflow-wrap: anywhere; }
+th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.6rem; border-bottom: 1px solid #8884; overflow-wrap: break-word; max-width: 20rem; }
 .scores td:nth-child(n+2) { text-align: right; white-space: nowrap; }
 .charts { display: flex; flex-wrap: wrap; gap: 1.5rem; } figure { margin: 0; flex: 1 1 28rem; max-width: 40rem; }
 figcaption { font-weight: 600; margin-top: 1rem; } svg { width: 100%; font: 11px system-ui, sans-serif; } svg text { fill: currentColor; }
