@@ -7,8 +7,8 @@ import type { ComparisonParts } from '../panel/comparison.ts';
 import type { ComparisonSession } from '../panel/comparisonSession.ts';
 import { NoModelError } from '../panel/failures.ts';
 import { tickedPassages } from '../panel/passageList.ts';
+import { neededAdapters, unencodable, unencodableKey } from './neededAdapters.ts';
 import { pragOptions } from './pragOptions.ts';
-import { neededAdapters, unencodable, unencodableKey } from './storedAdapters.ts';
 
 /**
  * Encodes the ticked passages for the model of the comparison; a run that waited for them starts again.

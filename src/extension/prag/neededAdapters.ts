@@ -1,0 +1,36 @@
+/** Which adapters a comparison needs, and what to say of those that are not there. */
+import type { VariantId } from '../../protocol/comparison.ts';
+import type { EncodeRequest } from '../../protocol/engine.ts';
+
+/** Passages that this window could not encode, by model: a comparison leaves them out of the adapters. */
+export const unencodable = new Set<string>();
+
+export function unencodableKey(model: string, passage: string): string {
+  return `${model}\n${passage}`;
+}
+
+/** What has to be encoded for some variants: the passages, the placebo's, or nothing. */
+export function neededAdapters(
+  variants: readonly VariantId[],
+  passages: readonly string[],
+): Pick<EncodeRequest, 'passages' | 'placebo'> {
+  const own = variants.some((variant) => variant.includes('prag'));
+  const placebo = variants.includes('placebo');
+  return { passages: own ? [...passages] : [], placebo: placebo ? Math.max(1, passages.length) : 0 };
+}
+
+/** What to tell about passages without an adapter; null if there is nothing to encode. */
+export function missingMessage(
+  model: string,
+  needed: Pick<EncodeRequest, 'passages' | 'placebo'>,
+  missing: readonly string[],
+): string | null {
+  const open = missing.filter((passage) => !unencodable.has(unencodableKey(model, passage)));
+  if (open.length === 0) return null;
+  const own = open.filter((passage) => needed.passages.includes(passage)).length;
+  if (own === 0) return 'The unrelated passages of the placebo are not encoded for this model yet.';
+  return (
+    `${own} of the ${needed.passages.length} ticked passages ${own === 1 ? 'is' : 'are'} not encoded for ${model} yet. ` +
+    'Parametric RAG turns each into an adapter first, which is kept for later questions.'
+  );
+}
