@@ -1,6 +1,6 @@
 /** `spring`: the engine on the command line. One file per command in commands/. */
 import { Command, CommanderError } from 'commander';
-import { messageOf, UserError } from '../protocol/errors.ts';
+import { CancelledError, messageOf, UserError } from '../protocol/errors.ts';
 import { commands } from './commands/index.ts';
 
 const program = new Command('spring')
@@ -14,7 +14,7 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
-  } else if (error instanceof UserError) {
+  } else if (error instanceof UserError || error instanceof CancelledError) {
     process.stderr.write(`${error.message}\n`);
     process.exitCode = 1;
   } else {
