@@ -8,6 +8,7 @@ import { EngineSupervisor } from '../../src/engine/supervisor.ts';
 import { createRun, readStoredRun, storedRuns } from '../../src/extension/training/runFolders.ts';
 import { settingsOfRun } from '../../src/extension/training/settingsOfRun.ts';
 import { TrainingSession } from '../../src/extension/training/trainingSession.ts';
+import type { EncodeRequest } from '../../src/protocol/engine.ts';
 import { CancelledError, UserError } from '../../src/protocol/errors.ts';
 import type { TrainingPanelState } from '../../src/protocol/trainingPanel.ts';
 
@@ -158,10 +159,14 @@ describe('the training engine', () => {
       ],
     };
     await writeFile(augmentedFile, JSON.stringify([{ question: 'q', answer: 'a', augment: [augment] }]));
-    const request = {
-      ...{ model: 'demo', device: 'cpu', precision: 'f32', placebo: 0 },
-      ...{ passages: [passage, 'Nobody asked about this.'], prag: { storeFolder, augmentedFile } },
-    } as const;
+    const request: EncodeRequest = {
+      model: 'demo',
+      device: 'cpu',
+      precision: 'f32',
+      placebo: 0,
+      passages: [passage, 'Nobody asked about this.'],
+      prag: { storeFolder, augmentedFile },
+    };
     const messages: string[] = [];
     const encode = () =>
       engine.request('encodePassages', request, { onProgress: ({ message }) => messages.push(message) });

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'mocha';
+import type { FrameLocator, Locator } from 'playwright-core';
+import { openIndex } from '../../src/retrieval/workspaceIndex.ts';
+import { PanelPage } from './panelPage.ts';
+import { root } from './server.ts';
+import { sampleWorkspace, Workbench } from './workbench.ts';
+
+const question = 'Which port does Breathelth listen on?';
+
+describe('training and Parametric RAG', () => {
+  let workbench: Workbench;
+  const folder = sampleWorkspace();
+  const cache = mkdtempSync(join(tmpdir(), 'spring-rag-cache-'));
+
+  before(async () => {
+    const lines = readFileSync(join(root, 'samples/questions/qa-train.jsonl'), 'utf8').split('\n');
+    writeFileSync(join(folder, 'few.jsonl'), `${lines.slice(0, 40).join('\n')}\n`);
+    const augmentedFile = join(cache, 'augmented.json');
+    writeFileSync(augmentedFile, JSON.stringify(await augmentedPassages(folder)));
+    workbench = await Workbench.open({
+      folder,
+      settings: { 'springRag.prag.augmentedFile': augmentedFile },
+      environment: { XDG_CACHE_HOME: cache },
+    });
+  });
+  after(async () => {
+    await workbench.close();
+    rmSync(cache, { recursive: true, force: true });
+  });
+
+  /** The training panel: the frame with its heading. */
+  const training = (): FrameLocator => workbench.panel;
+  const button = (name: string): Locator => training().getByRole('button', { name, exact: true });
+  const steps = (): Locator => training().locator('.training-progress');
+
+  it('trains in a panel with live curves; pause and resume', async () => {
+    await workbench.command('SPRING: Train Virtual Tokens…');
+    await workbench.answerQuickInput('few.jsonl');
+    await workbench.answerQuickInput('demo');
+    await answerInputBox(workbench, '10');
+    await answerInputBox(workbench, '20 steps');
+    await steps()
+      .getByText(/Step [1-9]\d* of 20/)
+      .waitFor();
+    await workbench.page.locator('[id="spring-rag.spring-rag.springRag.training"]').waitFor();
+    await button('Pause').click();
+    await training()
+      .getByText(/^Paused\. The state is saved/)
+      .waitFor();
+    await workbench.screenshot('training-paused');
+    const paused = await steps().innerText();
+    assert.match(paused, /Step \d+ of 20/);
+    assert.doesNotMatch(paused, /Step 20 of 20/);
+  });
+
+  it('survives a reload of the window', async () => {
+    const before = /Step \d+/.exec(await steps().innerText())![0];
+    await workbench.page.waitForTimeout(500);
+    await workbench.reload();
+    await training()
+      .getByText(/^Paused/)
+      .waitFor();
+    assert.equal(/Step \d+/.exec(await steps().innerText())![0], before);
+  });
+
+  it('finishes, and the comparison uses the tokens', async () => {
+    await button('Resume').click();
+    await training()
+      .getByText(/^Done\. The tokens of step/)
+      .waitFor();
+    assert.match(await steps().innerText(), /Step 20 of 20/);
+    await training().getByRole('region', { name: 'Validations' }).getByText('20').first().waitFor();
+    await workbench.screenshot('training-done');
+    await button('Use in Comparison').click();
+    const panel = new PanelPage(workbench.panel);
+    await panel.frame.getByText(/10 virtual tokens of width 128/).waitFor();
+    await panel.ask(question);
+    assert.match(await panel.prompt('SPRING k=10'), /10 virtual tokens/);
+  });
+
+  it('says that ticked passages are not encoded, encodes them and answers', async () => {
+    const panel = new PanelPage(workbench.panel);
+    for (const place of [2, 3]) await panel.passage(place).getByRole('checkbox').click();
+    await panel.button('Add a column').click();
+    await panel.frame.getByRole('button', { name: 'Parametric RAG', exact: true }).click();
+    await panel.button('Run again').click();
+    await panel.frame
+      .getByText(/1 of the 1 ticked passages is not encoded/)
+      .first()
+      .waitFor();
+    await workbench.screenshot('not-encoded');
+    await panel.afterRun(() => panel.button('Encode Passages').click());
+    assert.match(await panel.answer('Parametric RAG'), /\w/);
+    assert.doesNotMatch(await panel.prompt('Parametric RAG'), /8144/);
+    await panel.button('Add a column').click();
+    await panel.frame.getByRole('button', { name: 'Parametric RAG + passages', exact: true }).click();
+    await panel.runAgain();
+    assert.match(await panel.prompt('Parametric RAG + passages'), /8144/);
+    await workbench.screenshot('parametric-rag');
+  });
+
+  it('shows the adapter in the side panel and removes it', async () => {
+    await workbench.command('View: Show SPRING');
+    const { page } = workbench;
+    const header = page.locator('.pane-header', { hasText: 'Adapters' });
+    await header.click();
+    const row = page.locator('.pane', { has: header }).locator('.monaco-list-row').first();
+    await row.getByText(/KB|MB|KiB|MiB/).waitFor();
+    await workbench.screenshot('adapters');
+    await row.hover();
+    await row.getByRole('button', { name: 'Remove Adapter' }).click();
+    await row.waitFor({ state: 'detached' });
+  });
+
+  it('a killed engine is told, and training goes on from the saved state', async () => {
+    await workbench.command('SPRING: Train Virtual Tokens…');
+    await workbench.answerQuickInput('few.jsonl');
+    await workbench.answerQuickInput('demo');
+    await answerInputBox(workbench, '4');
+    await answerInputBox(workbench, '400 steps');
+    await steps()
+      .getByText(/Step \d\d+ of 400/)
+      .waitFor();
+    for (const id of processIds(workbench)) process.kill(id, 'SIGKILL');
+    await training()
+      .getByText(/training engine was ended by SIGKILL/)
+      .waitFor();
+    await button('Resume').click();
+    await training().getByText('Training…').waitFor();
+    await button('Stop').click();
+    await training()
+      .getByText(/^Stopped\. The best tokens so far/)
+      .waitFor();
+  });
+});
+
+/** Types into an input box (a quick input without a list) and accepts. */
+async function answerInputBox(workbench: Workbench, text: string): Promise<void> {
+  const widget = workbench.page.locator('.quick-input-widget');
+  await widget.locator('.quick-input-message', { hasText: /k drawn anew|examples\./ }).waitFor();
+  await widget.locator('input').first().fill(text);
+  await workbench.page.keyboard.press('Enter');
+  await workbench.page.waitForTimeout(300);
+}
+
+/** Augmented data of the first passage that the question finds, as the engine's index cuts it. */
+async function augmentedPassages(workspace: string): Promise<unknown> {
+  const index = openIndex(join(mkdtempSync(join(tmpdir(), 'spring-rag-index-')), 'index.sqlite'));
+  try {
+    const progress = index.update([workspace]);
+    while (!(await progress.next()).done);
+    const { hits } = await index.search(question, { limit: 1 });
+    const pair = (asked: string) => ({ question: asked, answer: '8144', full_answer: 'The port is 8144.' });
+    const augment = {
+      ...{ pid: 0, passage: hits[0]!.text, demo_rewrite: 'Breathelth can be reached on port 8144.' },
+      demo_qa: [
+        pair(question),
+        pair('What is the port of Breathelth?'),
+        pair('Where does Breathelth listen?'),
+      ],
+    };
+    return [{ question, answer: '8144', augment: [augment] }];
+  } finally {
+    index.close();
+  }
+}
+
+/** Training engines below this test's VS Code. */
+function processIds(workbench: Workbench): number[] {
+  const rows = execFileSync('ps', ['-eo', 'pid,ppid,args'], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line))
+    .filter((match) => match !== null)
+    .map(([, id, parent, args]) => ({ id: Number(id), parent: Number(parent), args: args! }));
+  const parents = new Map(rows.map(({ id, parent }) => [id, parent]));
+  const isBelow = (id: number): boolean => {
+    for (let at = id; at > 1; at = parents.get(at) ?? 0) if (at === workbench.server.processId) return true;
+    return false;
+  };
+  return rows
+    .filter(({ id, args }) => args.includes('engine.mjs training') && isBelow(id))
+    .map(({ id }) => id);
+}
