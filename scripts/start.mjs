@@ -5,7 +5,7 @@
  *     npm start [-- FOLDER]
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { install, serverMain } from '../test/e2e/install.mjs';
 
@@ -34,28 +34,46 @@ function findCode() {
   }
 }
 
+/** The packed extension in a VS Code of its own, in the browser. */
 function startServer() {
   const port = Number(process.env.PORT ?? 8765);
   const data = join(root, '.vscode-test/start');
-  mkdirSync(join(data, 'extensions'), { recursive: true });
+  const extensions = join(data, 'extensions');
+  mkdirSync(join(data, 'user/User'), { recursive: true });
+  const settings = join(data, 'user/User/settings.json');
+  if (!existsSync(settings)) writeFileSync(settings, JSON.stringify({ 'workbench.startupEditor': 'none' }));
+  execFileSync(process.execPath, [join(root, 'scripts/package.mjs')], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const vsix = join(root, `spring-rag-${process.platform}-${process.arch}-${version}.vsix`);
+  const common = ['--accept-server-license-terms', '--extensions-dir', extensions];
   const foreign = /^(VSCODE_|ELECTRON_|npm_|NODE_OPTIONS)/;
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
+  // What these programs say is about native modules that are left out; it would hide the address below.
+  const quiet = { stdio: 'ignore', env };
+  const installation = [
+    ...common,
+    '--install-extension',
+    vsix,
+    '--force',
+    '--server-data-dir',
+    join(data, 'server'),
+  ];
+  execFileSync(process.execPath, [serverMain, ...installation], quiet);
   const server = spawn(
     process.execPath,
     [
       serverMain,
+      ...common,
       ...['--host', '127.0.0.1', '--port', String(port), '--without-connection-token'],
-      ...['--accept-server-license-terms', '--disable-telemetry'],
+      ...['--disable-telemetry', '--disable-workspace-trust'],
       ...['--server-data-dir', join(data, 'server'), '--user-data-dir', join(data, 'user')],
-      ...['--extensions-dir', join(data, 'extensions')],
     ],
-    {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name))),
-    },
+    quiet,
   );
   server.on('exit', (status) => process.exit(status ?? 1));
-  const host = `127.0.0.1:${port}`;
-  const payload = JSON.stringify([['extensionDevelopmentPath', `vscode-remote://${host}${root}`]]);
-  console.log(`Open http://${host}/?folder=${encodeURI(folder)}&payload=${encodeURIComponent(payload)}`);
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => server.kill());
+  console.log(`Open http://127.0.0.1:${port}/?folder=${encodeURI(folder)}`);
   console.log('Ctrl+C ends it.');
 }
