@@ -44,6 +44,7 @@ describe('training and Parametric RAG', () => {
     await workbench.answerQuickInput('demo');
     await answerInputBox(workbench, '10');
     await answerInputBox(workbench, '20 steps');
+    await workbench.answerQuickInput('0.003');
     await steps()
       .getByText(/Step [1-9]\d* of 20/)
       .waitFor();
@@ -123,6 +124,7 @@ describe('training and Parametric RAG', () => {
     await workbench.answerQuickInput('demo');
     await answerInputBox(workbench, '4');
     await answerInputBox(workbench, '400 steps');
+    await workbench.answerQuickInput('0.003');
     await steps()
       .getByText(/Step \d\d+ of 400/)
       .waitFor();

@@ -10,6 +10,8 @@ import { parseCount, parseLength, type RunLength } from './settingsOfRun.ts';
 const mostDataFiles = 20;
 const mostTokens = 1000;
 const mostPassages = 1000;
+/** Models of less width are small ones. */
+const narrowModel = 512;
 
 export type DataChoice = { kind: 'file'; uri: vscode.Uri } | { kind: 'documents'; passages: number };
 
@@ -115,6 +117,29 @@ export async function askForLength(examples: number): Promise<RunLength | undefi
       parseLength(value) ? undefined : vscode.l10n.t('Expected "200 steps" or "3 epochs".'),
   });
   return text === undefined ? undefined : (parseLength(text) ?? undefined);
+}
+
+/** The paper's learning rate suits its models of some billion parameters; narrow models learn nothing with it. */
+export async function askForLearningRate({ hiddenSize }: ModelInfo): Promise<number | undefined> {
+  const narrow = hiddenSize < narrowModel;
+  const rates = [
+    {
+      value: 1e-4,
+      label: '0.0001',
+      description: vscode.l10n.t('as in the paper, for models of 1B parameters and more'),
+    },
+    { value: 1e-3, label: '0.001', description: vscode.l10n.t('for models in between') },
+    {
+      value: 3e-3,
+      label: '0.003',
+      description: vscode.l10n.t('for very small models, such as the demo model'),
+    },
+  ];
+  const picked = await vscode.window.showQuickPick(narrow ? rates.reverse() : rates, {
+    title: vscode.l10n.t('Train Virtual Tokens: learning rate'),
+    placeHolder: vscode.l10n.t('The first one suits this model'),
+  });
+  return picked?.value;
 }
 
 async function askForNumber(

@@ -5,7 +5,7 @@ import { UserError } from '../../protocol/errors.ts';
 import type { TrainingPanelState } from '../../protocol/trainingPanel.ts';
 import { registerAll } from '../commands.ts';
 import type { TrainingParts } from './parts.ts';
-import { askForData, askForLength, askForModel, askForTokens } from './questions.ts';
+import { askForData, askForLearningRate, askForLength, askForModel, askForTokens } from './questions.ts';
 import { makeQuestions } from './questionsFromDocuments.ts';
 import { createRun, isUnfinished, readStoredRun, type StoredRun, storedRuns } from './runFolders.ts';
 import { settingsOfRun, validationShareOf } from './settingsOfRun.ts';
@@ -95,6 +95,8 @@ export class Training implements vscode.Disposable {
     if (numTokens === undefined) return;
     const length = await askForLength(examples);
     if (!length) return;
+    const learningRate = await askForLearningRate(model);
+    if (learningRate === undefined) return;
     await memoryGuard.beforeLoading({ model: model.id, device: 'cpu', precision: 'f32' }, library.models);
     const folder = await createRun(
       this.#root,
@@ -103,7 +105,10 @@ export class Training implements vscode.Disposable {
         modelName: model.name,
         data: vscode.workspace.asRelativePath(uri),
         validationShare: validationShareOf(examples),
-        settings: settingsOfRun(numTokens, length, examples, model.contextLength),
+        settings: {
+          ...settingsOfRun(numTokens, length, examples, model.contextLength),
+          learningRate,
+        },
         workspace: workspaceKey(),
       },
       uri.fsPath,
