@@ -16,6 +16,12 @@ export interface InferenceGraphOptions {
   activations: ActivationType;
   /** Whether the graph has LoRA inputs. */
   lora: boolean;
+  /**
+   * What is put out of keys and values: with `present` the whole caches, new positions appended (on a device, where that
+   * copies nothing to the host); with `new` the new positions alone, which the host appends to its caches (the runtime's
+   * binding would copy whole caches at every pass).
+   */
+  cacheOutputs: 'present' | 'new';
   /** Keep to attention kernels that do not depend on the adapter's subgroups (device.ts tests them). */
   plainAttention: boolean;
 }
@@ -27,10 +33,11 @@ export interface InferenceGraphOptions {
  * `seqlens_k` int32 (batch): each row's number of keys, new ones included, minus 1; `total_sequence_length` int32: the
  * largest of these numbers, plus 1; `logits_indices` int64: the positions of the sequence whose logits are wanted;
  * `cos_cache`, `sin_cache` (positions, rotaryDim / 2); `past_key.N`, `past_value.N` (batch, keyValueHeads, past,
- * headDim); `lora_a.L.M` (batch, in, rank), `lora_b.L.M` (batch, rank, out), the scaling folded into B.
+ * headDim); `lora_a.L.M` (batch, in, rank), `lora_b.L.M` (batch, rank, out), the scaling folded into B; with
+ * `cacheOutputs: 'new'` also `positions` int64 (batch, sequence).
  *
  * Outputs: `logits` float32 (batch * indices, vocabSize); `present_key.N`, `present_value.N`, as long as the past's
- * capacity or the total, whichever is larger.
+ * capacity or the total, whichever is larger; or `new_key.N`, `new_value.N` (batch, keyValueHeads, sequence, headDim).
  */
 export function emitInferenceGraph(
   config: ModelConfig,
@@ -60,6 +67,8 @@ class InferenceOperators implements DecoderOperators {
   private readonly cosCache: Value;
   private readonly sinCache: Value;
   private readonly batchShape: Value;
+  /** Only where the new keys are put out alone: then they are rotated before the attention. */
+  private readonly positions: Value | undefined;
   private readonly attentionSink: Value | undefined;
 
   constructor(graph: Graph, config: ModelConfig, weights: GraphWeights, options: InferenceGraphOptions) {
@@ -72,6 +81,9 @@ class InferenceOperators implements DecoderOperators {
     this.batchShape = graph.input('batch_shape', 'int64', [3]);
     this.seqlensK = graph.input('seqlens_k', 'int32', ['batch']);
     this.totalSequenceLength = graph.input('total_sequence_length', 'int32', []);
+    if (options.cacheOutputs === 'new') {
+      this.positions = graph.input('positions', 'int64', ['batch', 'sequence']);
+    }
     this.cosCache = graph.input('cos_cache', this.type, ['positions', halfDim]);
     this.sinCache = graph.input('sin_cache', this.type, ['positions', halfDim]);
     this.loraFactors = new Map(
@@ -127,30 +139,60 @@ class InferenceOperators implements DecoderOperators {
     const { graph, config } = this;
     const { numHeads, numKeyValueHeads, headDim } = config;
     const pastDims = ['batch', numKeyValueHeads, 'past', headDim];
-    const presentDims = ['batch', numKeyValueHeads, 'present', headDim];
     const pastKey = graph.input(`past_key.${layer}`, this.type, pastDims);
     const pastValue = graph.input(`past_value.${layer}`, this.type, pastDims);
+    const { positions } = this;
+    const query = positions ? this.rotate(q, numHeads, positions) : this.unflatten(q);
+    const key = positions ? this.rotate(k, numKeyValueHeads, positions) : this.unflatten(k);
+    const value = this.unflatten(v);
+    const tables = positions ? [] : [this.cosCache, this.sinCache];
+    const sink = this.attentionSink
+      ? [...(positions ? [null, null] : []), null, null, this.attentionSink]
+      : [];
     const [output, presentKey, presentValue] = graph.nodeWithOutputs(
       'GroupQueryAttention',
-      [
-        ...[q, k, v].map((value) => this.unflatten(value)),
-        ...[pastKey, pastValue, this.seqlensK, this.totalSequenceLength, this.cosCache, this.sinCache],
-        ...(this.attentionSink ? [null, null, this.attentionSink] : []),
-      ],
+      [query, key, value, pastKey, pastValue, this.seqlensK, this.totalSequenceLength, ...tables, ...sink],
       [this.type, this.type, this.type],
       {
         num_heads: numHeads,
         kv_num_heads: numKeyValueHeads,
-        do_rotary: 1,
+        do_rotary: positions ? 0 : 1,
         scale: { float: 1 / Math.sqrt(headDim) },
         local_window_size: config.slidingWindows[layer] ?? -1,
         ...(this.attentionSink ? { smooth_softmax: 1 } : {}),
       },
       { domain: microsoftDomain },
     );
-    graph.output(`present_key.${layer}`, presentKey!, presentDims);
-    graph.output(`present_value.${layer}`, presentValue!, presentDims);
+    if (positions) {
+      const newDims = ['batch', numKeyValueHeads, 'sequence', headDim];
+      graph.output(`new_key.${layer}`, this.toHeads(key), newDims);
+      graph.output(`new_value.${layer}`, this.toHeads(value), newDims);
+    } else {
+      const presentDims = ['batch', numKeyValueHeads, 'present', headDim];
+      graph.output(`present_key.${layer}`, presentKey!, presentDims);
+      graph.output(`present_value.${layer}`, presentValue!, presentDims);
+    }
     return this.flatten(output!);
+  }
+
+  /** (batch * sequence, heads * headDim), rotated by position, as (batch, sequence, heads * headDim) */
+  private rotate(x: Value, heads: number, positions: Value): Value {
+    const { graph, config } = this;
+    const dim = rotaryDim(config);
+    return graph.node(
+      'RotaryEmbedding',
+      [this.unflatten(x), positions, this.cosCache, this.sinCache],
+      // the operator wants no dimension where all of the head is rotated
+      dim === config.headDim ? { num_heads: heads } : { num_heads: heads, rotary_embedding_dim: dim },
+      { domain: microsoftDomain },
+    );
+  }
+
+  /** (batch, sequence, keyValueHeads * headDim) to (batch, keyValueHeads, sequence, headDim) */
+  private toHeads(x: Value): Value {
+    const { graph, config } = this;
+    const shape = graph.integers(0, 0, config.numKeyValueHeads, config.headDim);
+    return graph.node('Transpose', [graph.node('Reshape', [x, shape])], { perm: [0, 2, 1, 3] });
   }
 
   /** The language-model head on (rows, hiddenSize): logits (rows, vocabSize). */

@@ -1,7 +1,6 @@
 /**
- * Keys and values of all layers. A cache is allocated once with room to grow: on the CPU the runtime writes new keys in
- * place, because the buffers are given both as past and as present; on a GPU each pass puts out new buffers that take
- * the place of the old.
+ * Keys and values of all layers. A cache is allocated once with room to grow: on the CPU each pass puts out the new keys
+ * and values alone, which are appended in place; on a GPU it puts out new buffers that take the place of the old.
  *
  * A cache has owners: whoever gets one owns it and must release it; `retain` adds an owner. When the last has released
  * it, its memory on a device is freed (memory of the CPU is the garbage collector's).
@@ -58,6 +57,30 @@ export function release(cache: KeyValueCache): void {
 /** Bytes of a cache with this many positions in all rows together. */
 export function keyValueBytes(config: ModelConfig, positions: number, elementBytes = 4): number {
   return positions * config.numLayers * 2 * config.numKeyValueHeads * config.headDim * elementBytes;
+}
+
+/**
+ * Appends new positions to a cache of the host; the caller sets its lengths.
+ * @param news per tensor of the cache: (rows, keyValueHeads, sequence, headDim)
+ */
+export function appendToHost(
+  { numKeyValueHeads: heads, headDim }: ModelConfig,
+  cache: KeyValueCache,
+  news: readonly Float32Array[],
+  sequence: number,
+): void {
+  const size = sequence * headDim;
+  for (const [index, tensor] of cache.tensors.entries()) {
+    const to = tensor.data as Float32Array;
+    const from = news[index]!;
+    for (let row = 0; row < cache.rows; row++) {
+      for (let head = 0; head < heads; head++) {
+        const source = (row * heads + head) * size;
+        const target = ((row * heads + head) * cache.capacity + cache.lengths[row]!) * headDim;
+        to.set(from.subarray(source, source + size), target);
+      }
+    }
+  }
 }
 
 /** Caches in float32 in the memory of the CPU. */

@@ -8,7 +8,13 @@ import { messageOf, UserError } from '../protocol/errors.ts';
 import { DeviceMemory, type ActivationType } from './deviceMemory.ts';
 import { CheckpointWeights } from './graphWeights.ts';
 import { emitInferenceGraph } from './inferenceGraph.ts';
-import { HostCacheMemory, type CacheMemory, type CacheRow, type KeyValueCache } from './keyValueCache.ts';
+import {
+  appendToHost,
+  HostCacheMemory,
+  type CacheMemory,
+  type CacheRow,
+  type KeyValueCache,
+} from './keyValueCache.ts';
 import { LoraInputs } from './loraInputs.ts';
 import { QuantizedGraphWeights } from './quantizedGraphWeights.ts';
 import { ropeRegime, ropeTables } from './rope.ts';
@@ -129,18 +135,17 @@ export class DecoderSession {
       sin_cache: sin,
       ...(this.hasLora ? await this.loraInputs.of(adapters) : {}),
     };
-    const fetches: Record<string, Tensor | null> = { logits: null };
-    cache.tensors.forEach((tensor, index) => {
-      feeds[pastName(index)] = tensor;
-      // on the CPU the same buffers as past and present: the operator then writes in place
-      fetches[presentName(index)] = this.deviceMemory ? null : tensor;
-    });
-    const results = await this.session.run(feeds, fetches);
+    if (!this.deviceMemory) feeds['positions'] = positionsFrom(cache.lengths, sequence);
+    cache.tensors.forEach((tensor, index) => (feeds[pastName(index)] = tensor));
+    const results = await this.session.run(feeds);
     if (this.deviceMemory) {
       cache.tensors.forEach((tensor, index) => {
         tensor.dispose();
         cache.tensors[index] = results[presentName(index)] as Tensor;
       });
+    } else {
+      const news = cache.tensors.map((_, index) => results[newName(index)]!.data as Float32Array);
+      appendToHost(this.config, cache, news, sequence);
     }
     cache.lengths.splice(0, cache.rows, ...totals);
     return results['logits']!.data as Float32Array;
@@ -220,7 +225,12 @@ async function createSession(
       options.quantized
         ? new QuantizedGraphWeights(emitted, options.quantized, activations)
         : new CheckpointWeights(emitted, checkpoint, activations),
-    { activations, lora, plainAttention: options.plainAttention ?? false },
+    {
+      activations,
+      lora,
+      cacheOutputs: options.device === 'webgpu' ? 'present' : 'new',
+      plainAttention: options.plainAttention ?? false,
+    },
   );
   const { bytes, externalFolder } = graph.encode();
   const session: Record<string, string | undefined> = {
@@ -255,6 +265,19 @@ function pastName(index: number): string {
 
 function presentName(index: number): string {
   return `${index % 2 === 0 ? 'present_key' : 'present_value'}.${Math.floor(index / 2)}`;
+}
+
+function newName(index: number): string {
+  return `${index % 2 === 0 ? 'new_key' : 'new_value'}.${Math.floor(index / 2)}`;
+}
+
+/** int64 (rows, sequence): each row goes on behind its length. */
+function positionsFrom(lengths: readonly number[], sequence: number): Tensor {
+  const positions = new BigInt64Array(lengths.length * sequence);
+  lengths.forEach((length, row) => {
+    for (let i = 0; i < sequence; i++) positions[row * sequence + i] = BigInt(length + i);
+  });
+  return new Tensor('int64', positions, [lengths.length, sequence]);
 }
 
 function int64(...values: number[]): Tensor {
