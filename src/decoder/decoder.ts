@@ -59,6 +59,7 @@ export class Decoder {
   static async open(folder: string, options: DecoderOptions = {}): Promise<Decoder> {
     const start = performance.now();
     const checkpoint = await openCheckpoint(folder);
+    checkHeadSize(checkpoint);
     const tokenizer = await openTokenizer(folder, checkpoint.config.vocabSize);
     throwIfCancelled(options.signal);
     const loaded = await loadSession(checkpoint, options);
@@ -187,4 +188,12 @@ export class Decoder {
     await this.session.dispose();
     await this.embeddings[Symbol.asyncDispose]();
   }
+}
+
+/** The runtime's fused attention rotates heads of 16, 32, 48… values only. */
+function checkHeadSize({ folder, config: { headDim } }: Checkpoint): void {
+  if (headDim % 16 === 0) return;
+  throw new UserError(
+    `The model in ${folder} has attention heads of ${headDim} values; only multiples of 16 can be run.`,
+  );
 }
