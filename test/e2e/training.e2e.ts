@@ -91,7 +91,7 @@ describe('training and Parametric RAG', () => {
     await panel.frame.getByRole('button', { name: 'Parametric RAG', exact: true }).click();
     await panel.button('Run again').click();
     await panel.frame
-      .getByText(/1 of the 1 ticked passages is not encoded/)
+      .getByText(/The ticked passage is not encoded/)
       .first()
       .waitFor();
     await workbench.screenshot('not-encoded');
@@ -111,7 +111,7 @@ describe('training and Parametric RAG', () => {
     const header = page.locator('.pane-header', { hasText: 'Adapters' });
     await header.click();
     const row = page.locator('.pane', { has: header }).locator('.monaco-list-row').first();
-    await row.getByText(/KB|MB|KiB|MiB/).waitFor();
+    await row.getByText(/[KM]i?B · \d/).waitFor();
     await workbench.screenshot('adapters');
     await row.hover();
     await row.getByRole('button', { name: 'Remove Adapter' }).click();

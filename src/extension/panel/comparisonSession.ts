@@ -245,7 +245,10 @@ export class ComparisonSession {
       case 'loading':
         store.patch({
           run: { kind: 'loading', message: event.message },
-          model: { kind: 'loading', message: event.message },
+          // A model that is loaded stays so while passages are encoded.
+          ...(this.state.model.kind === 'ready'
+            ? {}
+            : { model: { kind: 'loading', message: event.message } }),
         });
         break;
       case 'loaded': {

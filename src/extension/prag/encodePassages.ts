@@ -67,6 +67,6 @@ function tell({ encoded, fromStore, failed }: EncodeResult): void {
       void vscode.commands.executeCommand('workbench.action.openSettings', 'springRag.prag');
     });
   }
-  const text = vscode.l10n.t('SPRING: {0} passages encoded, {1} of them before', encoded, fromStore);
+  const text = vscode.l10n.t('SPRING: adapters ready: {0}, made before: {1}', encoded, fromStore);
   vscode.window.setStatusBarMessage(text, 5000);
 }

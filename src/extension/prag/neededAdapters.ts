@@ -29,8 +29,15 @@ export function missingMessage(
   if (open.length === 0) return null;
   const own = open.filter((passage) => needed.passages.includes(passage)).length;
   if (own === 0) return 'The unrelated passages of the placebo are not encoded for this model yet.';
+  const all = needed.passages.length;
+  const which =
+    all === 1
+      ? 'The ticked passage is'
+      : own === all
+        ? `The ${all} ticked passages are`
+        : `${own} of the ${all} ticked passages ${own === 1 ? 'is' : 'are'}`;
   return (
-    `${own} of the ${needed.passages.length} ticked passages ${own === 1 ? 'is' : 'are'} not encoded for ${model} yet. ` +
+    `${which} not encoded for ${model} yet. ` +
     'Parametric RAG turns each into an adapter first, which is kept for later questions.'
   );
 }

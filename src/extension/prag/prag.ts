@@ -38,6 +38,9 @@ export function registerPrag(parts: ComparisonParts, session: ComparisonSession)
   );
 }
 
+/** Characters of a passage that leave room for size and loss in a narrow side panel. */
+const labelLength = 28;
+
 type AdapterRow = Row & { folder: string };
 
 async function adapterRows({ engines }: ComparisonParts): Promise<AdapterRow[]> {
@@ -48,7 +51,7 @@ function adapterRow({ folder, passage, model, bytes, losses, lastUsed }: Adapter
   const used = new Date(lastUsed).toLocaleString(vscode.env.language);
   return {
     folder,
-    label: passage.replaceAll(/\s+/g, ' ').trim().slice(0, 80),
+    label: startOf(passage),
     description: [formatBytes(bytes), lossChange(losses)].filter((text) => text !== '').join(' · '),
     tooltip: [
       passage,
@@ -59,4 +62,10 @@ function adapterRow({ folder, passage, model, bytes, losses, lastUsed }: Adapter
     contextValue: 'adapter',
     iconPath: new vscode.ThemeIcon('layers'),
   };
+}
+
+/** The first words of a passage, without the marks of a heading or a list. */
+function startOf(passage: string): string {
+  const text = passage.replaceAll(/\s+/g, ' ').replace(/^[\s#>*-]+/, '');
+  return text.length <= labelLength ? text : `${text.slice(0, labelLength - 1)}…`;
 }
