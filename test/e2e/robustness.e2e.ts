@@ -158,7 +158,7 @@ describe('without a folder', () => {
   });
   after(() => workbench.close());
 
-  it('says that no folder is open and answers from a passage added by hand', async () => {
+  it('says that no folder is open, and what to do', async () => {
     const panel = new PanelPage(workbench.panel);
     await workbench.command('SPRING: Compare');
     await panel.status.getByText(/No folder is open/).waitFor();
