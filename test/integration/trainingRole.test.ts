@@ -8,9 +8,10 @@ import { EngineSupervisor } from '../../src/engine/supervisor.ts';
 import { createRun, readStoredRun, storedRuns } from '../../src/extension/training/runFolders.ts';
 import { settingsOfRun } from '../../src/extension/training/settingsOfRun.ts';
 import { TrainingSession } from '../../src/extension/training/trainingSession.ts';
-import type { EncodeRequest } from '../../src/protocol/engine.ts';
+import type { EncodeRequest, MadeQuestions } from '../../src/protocol/engine.ts';
 import { CancelledError, UserError } from '../../src/protocol/errors.ts';
 import type { TrainingPanelState } from '../../src/protocol/trainingPanel.ts';
+import { startChatServer, threeQuestions } from '../support/chatServer.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -140,6 +141,43 @@ describe('the training engine', () => {
     abort.abort();
     await assert.rejects(cancelled, CancelledError);
     await engine.request('settle', {});
+  });
+
+  it('makes questions about passages, stops when cancelled, and gives up on a model that cannot', async () => {
+    const passages = Array.from({ length: 6 }, (_, place) => ({ text: `Passage ${place}.`, path: 'a.md' }));
+    const ask = async (content: string, signal?: AbortSignal, delayMs = 0): Promise<MadeQuestions[]> => {
+      const server = await startChatServer(content, delayMs);
+      const made: MadeQuestions[] = [];
+      const endpoint = { url: server.url, model: `m${content.length}` };
+      const prag = { storeFolder: join(folder, 'made'), endpoint };
+      try {
+        await engine.request(
+          'makeQuestions',
+          { model: 'demo', device: 'cpu', precision: 'f32', passages, prag },
+          { signal, onProgress: (progress) => made.push(progress) },
+        );
+      } catch (error) {
+        if (!(error instanceof CancelledError)) throw error;
+      } finally {
+        server.close();
+      }
+      return made;
+    };
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 3000);
+    const some = await ask(threeQuestions, abort.signal, 400);
+    assert.ok(some.length < passages.length, String(some.length));
+    const all = await ask(threeQuestions);
+    assert.deepEqual(
+      all.map(({ passage }) => passage),
+      passages,
+    );
+    assert.deepEqual(all[5]?.questions[1]?.answer, 'two');
+    await assert.rejects(ask('I would rather not.'), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(error.message, /no usable questions about the first 4 passages/);
+      return true;
+    });
   });
 
   it('encodes a passage, keeps it, and says which have no adapter', async () => {
