@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import type { FrameLocator, Locator } from 'playwright-core';
 import { openIndex } from '../../src/retrieval/workspaceIndex.ts';
+import { startChatServer, threeQuestions } from '../support/chatServer.ts';
 import { PanelPage } from './panelPage.ts';
 import { root } from './server.ts';
 import { sampleWorkspace, Workbench } from './workbench.ts';
@@ -14,22 +15,29 @@ const question = 'Which port does Breathelth listen on?';
 
 describe('training and Parametric RAG', () => {
   let workbench: Workbench;
+  let chat: Awaited<ReturnType<typeof startChatServer>>;
   const folder = sampleWorkspace();
   const cache = mkdtempSync(join(tmpdir(), 'spring-rag-cache-'));
 
   before(async () => {
     const lines = readFileSync(join(root, 'samples/questions/qa-train.jsonl'), 'utf8').split('\n');
     writeFileSync(join(folder, 'few.jsonl'), `${lines.slice(0, 40).join('\n')}\n`);
+    chat = await startChatServer(threeQuestions);
     const augmentedFile = join(cache, 'augmented.json');
     writeFileSync(augmentedFile, JSON.stringify(await augmentedPassages(folder)));
     workbench = await Workbench.open({
       folder,
-      settings: { 'springRag.prag.augmentedFile': augmentedFile },
+      settings: {
+        'springRag.prag.augmentedFile': augmentedFile,
+        'springRag.prag.endpoint': chat.url,
+        'springRag.prag.endpointModel': 'chat',
+      },
       environment: { XDG_CACHE_HOME: cache },
     });
   });
   after(async () => {
     await workbench.close();
+    chat.close();
     rmSync(cache, { recursive: true, force: true });
   });
 
@@ -111,11 +119,31 @@ describe('training and Parametric RAG', () => {
     const header = page.locator('.pane-header', { hasText: 'Adapters' });
     await header.click();
     const row = page.locator('.pane', { has: header }).locator('.monaco-list-row').first();
-    await row.getByText(/[KM]i?B · \d/).waitFor();
+    await row.getByText(/[kM]B · \d/).waitFor();
     await workbench.screenshot('adapters');
     await row.hover();
     await row.getByRole('button', { name: 'Remove Adapter' }).click();
     await row.waitFor({ state: 'detached' });
+  });
+
+  it('makes training data from the documents, to be reviewed before training', async () => {
+    await workbench.command('SPRING: Train Virtual Tokens…');
+    await workbench.answerQuickInput("Questions about this workspace's documents");
+    await answerInputBox(workbench, '2');
+    await workbench.answerQuickInput('demo');
+    await workbench.page.locator('.tab', { hasText: /questions-.*jsonl/ }).waitFor();
+    const lines = workbench.page.locator('.editor-instance .view-line', { hasText: '"target":["two"]' });
+    await lines.first().waitFor();
+    const toast = await workbench.notification(/Read the questions and answers/);
+    await workbench.screenshot('review');
+    await toast.getByRole('button', { name: 'Train on These' }).click();
+    await workbench.page
+      .getByText(/6 examples\./)
+      .or(workbench.page.getByText(/k drawn anew/))
+      .first()
+      .waitFor();
+    await workbench.page.keyboard.press('Escape');
+    await workbench.command('View: Close All Editor Groups');
   });
 
   it('a killed engine is told, and training goes on from the saved state', async () => {
@@ -144,7 +172,9 @@ describe('training and Parametric RAG', () => {
 /** Types into an input box (a quick input without a list) and accepts. */
 async function answerInputBox(workbench: Workbench, text: string): Promise<void> {
   const widget = workbench.page.locator('.quick-input-widget');
-  await widget.locator('.quick-input-message', { hasText: /k drawn anew|examples\./ }).waitFor();
+  await widget
+    .locator('.quick-input-message', { hasText: /k drawn anew|examples\.|written about each/ })
+    .waitFor();
   await widget.locator('input').first().fill(text);
   await workbench.page.keyboard.press('Enter');
   await workbench.page.waitForTimeout(300);

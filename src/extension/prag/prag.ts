@@ -39,7 +39,7 @@ export function registerPrag(parts: ComparisonParts, session: ComparisonSession)
 }
 
 /** Characters of a passage that leave room for size and loss in a narrow side panel. */
-const labelLength = 28;
+const labelLength = 20;
 
 type AdapterRow = Row & { folder: string };
 
