@@ -89,11 +89,18 @@ describe('models of the Hub, from an empty profile', () => {
 
   /** Runs a command that shows a list and narrows it; the row with that title. */
   async function find(command: string, title: string): Promise<Locator> {
-    await workbench.command(command);
     const input = workbench.page.locator('.quick-input-widget input').first();
-    await input.fill(title);
-    await row(title).waitFor();
-    return row(title);
+    for (let attempt = 0; ; attempt++) {
+      await workbench.command(command);
+      try {
+        await input.fill(title, { timeout: 5000 });
+        await row(title).waitFor({ timeout: 10_000 });
+        return row(title);
+      } catch (error) {
+        // The list closes when something else takes the focus, such as the panel at the end of a run.
+        if (attempt === 5) throw error;
+      }
+    }
   }
 
   /** A notification, in the list of notifications: toasts come and go with the focus of the window. */
