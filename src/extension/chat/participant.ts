@@ -1,5 +1,6 @@
 /** The chat participant `@spring`: retrieves, answers with the local model, cites the files. */
 import * as vscode from 'vscode';
+import { panelIcon } from '../icons.ts';
 import type { ComparisonRequest } from '../../protocol/comparison.ts';
 import { CancelledError, messageOf, UserError } from '../../protocol/errors.ts';
 import type { SearchHit } from '../../protocol/engine.ts';
@@ -60,7 +61,7 @@ export function registerParticipant(
       return {};
     },
   );
-  participant.iconPath = vscode.Uri.joinPath(context.extensionUri, 'media', 'activity.svg');
+  participant.iconPath = panelIcon(context.extensionUri);
   return vscode.Disposable.from(participant);
 }
 

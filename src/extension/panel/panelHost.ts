@@ -1,5 +1,6 @@
 /** The webview of a comparison: its page, its messages, and what VS Code does for it. */
 import * as vscode from 'vscode';
+import { panelIcon } from '../icons.ts';
 import { CancelledError, messageOf, UserError } from '../../protocol/errors.ts';
 import type {
   HostToPanel,
@@ -54,7 +55,7 @@ export class PanelHost implements vscode.Disposable {
     const assets = vscode.Uri.joinPath(extensionUri, 'dist', 'webview');
     const { webview } = panel;
     webview.options = { enableScripts: true, localResourceRoots: [assets] };
-    panel.iconPath = vscode.Uri.joinPath(extensionUri, 'media', 'activity.svg');
+    panel.iconPath = panelIcon(extensionUri);
     webview.onDidReceiveMessage((message: PanelToHost) => this.#answer(message));
     webview.html = panelPage({
       title: panel.title,

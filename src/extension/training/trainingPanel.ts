@@ -1,5 +1,6 @@
 /** The webview of a training run. */
 import * as vscode from 'vscode';
+import { panelIcon } from '../icons.ts';
 import { CancelledError, messageOf, UserError } from '../../protocol/errors.ts';
 import type {
   HostToTrainingPanel,
@@ -38,7 +39,7 @@ export class TrainingPanel implements vscode.Disposable {
     const assets = vscode.Uri.joinPath(extensionUri, 'dist', 'webview');
     const { webview } = panel;
     webview.options = { enableScripts: true, localResourceRoots: [assets] };
-    panel.iconPath = vscode.Uri.joinPath(extensionUri, 'media', 'activity.svg');
+    panel.iconPath = panelIcon(extensionUri);
     webview.onDidReceiveMessage((message: TrainingPanelToHost) => this.#answer(message));
     panel.onDidDispose(() => this.#session.connect(null));
     webview.html = panelPage({
