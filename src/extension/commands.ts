@@ -1,6 +1,6 @@
 /** The commands of the manifest. */
 import * as vscode from 'vscode';
-import { messageOf, UserError } from '../protocol/errors.ts';
+import { CancelledError, messageOf, UserError } from '../protocol/errors.ts';
 import type { ComparisonParts } from './panel/comparison.ts';
 import { Comparison } from './panel/comparison.ts';
 import { pickRecord } from './panel/recordFiles.ts';
@@ -127,6 +127,8 @@ export function registerAll(
         try {
           return await run(...values);
         } catch (error) {
+          // The user has ended it; there is nothing to tell.
+          if (error instanceof CancelledError) return undefined;
           if (error instanceof UserError) {
             void vscode.window.showErrorMessage(error.message);
             return undefined;

@@ -2,7 +2,6 @@
 import * as vscode from 'vscode';
 import { formatBytes } from '../../hub/format.ts';
 import type { AdapterInfo } from '../../protocol/engine.ts';
-import { CancelledError } from '../../protocol/errors.ts';
 import { registerAll } from '../commands.ts';
 import type { ComparisonParts } from '../panel/comparison.ts';
 import type { ComparisonSession } from '../panel/comparisonSession.ts';
@@ -18,8 +17,6 @@ export function registerPrag(parts: ComparisonParts, session: ComparisonSession)
     encodePassages: async () => {
       try {
         await encodeTickedPassages(parts, session);
-      } catch (error) {
-        if (!(error instanceof CancelledError)) throw error;
       } finally {
         // What was encoded before a cancellation stays.
         changed.fire();
