@@ -3,6 +3,7 @@ import { sep } from 'node:path';
 import { AdapterStore, defaultStoreFolder } from '../prag/adapterStore.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { IndexLocation, IndexProgress as ReportedProgress, IndexSummary } from '../protocol/engine.ts';
+import { passageText } from '../retrieval/passageText.ts';
 import { type IndexProgress, openIndex, type WorkspaceIndex } from '../retrieval/workspaceIndex.ts';
 import type { Handlers } from './channel.ts';
 import { inspectModel, inspectTokenFile, listInstalled } from './inspection.ts';
@@ -37,8 +38,10 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
       await drain(index.update(location.folders, { signal }), report);
       return summaryOf(current());
     },
-    updateFiles: async ({ paths }, { signal, report }) => {
+    updateFiles: async ({ paths, openTexts }, { signal, report }) => {
       const { index, location } = current();
+      const texts = new Map(openTexts.map(({ path, text }) => [path, text]));
+      for (const path of paths) index.setOpenText(path, texts.get(path));
       for (const folder of location.folders) {
         const inside = paths.filter((path) => path.startsWith(folder + sep));
         if (inside.length > 0) await drain(index.updateFiles(folder, inside, { signal }), report);
@@ -47,12 +50,22 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
     },
     search: async ({ query, count }, { signal }) => {
       const { hits } = await current().index.search(query, { limit: count, signal });
-      return hits.map(
-        ({ text, path, startLine, endLine, score, rank, bm25Rank, vectorRank, headings, folder }) => ({
-          ...{ text, path, startLine, endLine, score, rank, bm25Rank, vectorRank, folder },
+      return hits.map((hit) => {
+        const { path, startLine, endLine, score, rank, bm25Rank, vectorRank, headings, folder } = hit;
+        const text = passageText(hit); // with its headings: what a prompt shows
+        return {
+          text,
+          path,
+          startLine,
+          endLine,
+          score,
+          rank,
+          bm25Rank,
+          vectorRank,
+          folder,
           titlePath: headings,
-        }),
-      );
+        };
+      });
     },
     samplePassages: ({ count }) => Promise.resolve(current().index.samplePassages(count)),
     listAdapters: async ({ storeFolder }) => {

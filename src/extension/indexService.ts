@@ -9,13 +9,12 @@ import type {
 } from '../protocol/engine.ts';
 import { CancelledError, messageOf } from '../protocol/errors.ts';
 import type { IndexState } from '../protocol/panel.ts';
+import { ChangeQueue } from '../retrieval/watch/changeQueue.ts';
 import type { Engines } from './engines.ts';
 import { indexOptions, section, setting } from './settings.ts';
 
-/** Changes on disk are gathered for this long before the index is told. */
-const watchDelayMs = 500;
-/** From this many changed files on (a branch switch), the whole workspace is looked at instead. */
-const manyChanges = 200;
+/** When changes become an update: after half a second of quiet; a branch switch looks at everything once. */
+const watching = { quiet: 500, atMost: 5000, many: 200 };
 
 export class IndexService implements vscode.Disposable {
   readonly #engines: Engines;
@@ -28,8 +27,7 @@ export class IndexService implements vscode.Disposable {
   #errors: IndexFileError[] = [];
   #running: Promise<void> | null = null;
   #abort: AbortController | null = null;
-  #changedFiles = new Set<string>();
-  #watchTimer: NodeJS.Timeout | null = null;
+  readonly #queue = new ChangeQueue({ ...watching, update: (paths) => this.#takeChanges(paths) });
 
   constructor(engines: Engines, storage: vscode.Uri | undefined, log: vscode.LogOutputChannel) {
     this.#engines = engines;
@@ -108,7 +106,7 @@ export class IndexService implements vscode.Disposable {
 
   dispose(): void {
     this.#abort?.abort();
-    if (this.#watchTimer) clearTimeout(this.#watchTimer);
+    void this.#queue.close();
     vscode.Disposable.from(...this.#disposables).dispose();
   }
 
@@ -132,32 +130,38 @@ export class IndexService implements vscode.Disposable {
     }
   }
 
+  /** Follows files on disk, and editors with unsaved changes. */
   #watch(): void {
     const watcher = vscode.workspace.createFileSystemWatcher('**/*');
     const onChange = (uri: vscode.Uri): void => {
       if (uri.scheme !== 'file' || this.#state.kind === 'none' || this.#state.kind === 'no-folder') return;
       if (!setting('index.automatic', uri) || /[\\/](\.git|node_modules)[\\/]/.test(uri.path)) return;
-      this.#changedFiles.add(uri.fsPath);
-      if (this.#watchTimer) clearTimeout(this.#watchTimer);
-      this.#watchTimer = setTimeout(() => void this.#takeChanges(), watchDelayMs);
+      if (vscode.workspace.getWorkspaceFolder(uri)) this.#queue.add(uri.fsPath);
     };
-    watcher.onDidChange(onChange);
-    watcher.onDidCreate(onChange);
-    watcher.onDidDelete(onChange);
-    this.#disposables.push(watcher);
+    this.#disposables.push(
+      watcher,
+      watcher.onDidChange(onChange),
+      watcher.onDidCreate(onChange),
+      watcher.onDidDelete(onChange),
+      vscode.workspace.onDidChangeTextDocument(({ document }) => onChange(document.uri)),
+      vscode.workspace.onDidCloseTextDocument((document) => onChange(document.uri)),
+    );
   }
 
-  async #takeChanges(): Promise<void> {
+  async #takeChanges(paths: readonly string[] | undefined): Promise<void> {
     if (this.#running) await this.#running;
-    const paths = [...this.#changedFiles];
-    this.#changedFiles = new Set();
-    if (paths.length === 0) return;
-    if (paths.length >= manyChanges) {
+    if (!paths) {
       await this.update(false);
       return;
     }
+    const unsaved = vscode.workspace.textDocuments.filter(
+      ({ isDirty, uri }) => isDirty && uri.scheme === 'file',
+    );
+    const openTexts = unsaved
+      .filter(({ uri }) => paths.includes(uri.fsPath))
+      .map((document) => ({ path: document.uri.fsPath, text: document.getText() }));
     try {
-      this.#show(await this.#engines.index.request('updateFiles', { paths }));
+      this.#show(await this.#engines.index.request('updateFiles', { paths: [...paths], openTexts }));
     } catch (error) {
       this.#log.warn(`Changed files could not be indexed: ${messageOf(error)}`);
     }

@@ -91,8 +91,13 @@ export interface IndexRequests {
   openIndex: { params: IndexLocation; progress: never; result: IndexSummary };
   /** Brings the index up to date: changed files are read again, removed ones dropped. */
   updateIndex: { params: { rebuild: boolean }; progress: IndexProgress; result: IndexSummary };
-  /** Like updateIndex, but looks at these files only (absolute paths; removed files among them). */
-  updateFiles: { params: { paths: string[] }; progress: IndexProgress; result: IndexSummary };
+  /** Like updateIndex, but looks at these files only (absolute paths; removed files among them). `openTexts` holds what
+   * editors with unsaved changes show of them. */
+  updateFiles: {
+    params: { paths: string[]; openTexts: { path: string; text: string }[] };
+    progress: IndexProgress;
+    result: IndexSummary;
+  };
   search: { params: { query: string; count: number }; progress: never; result: SearchHit[] };
   /** Passages spread evenly over the whole index. */
   samplePassages: { params: { count: number }; progress: never; result: Passage[] };

@@ -37,7 +37,7 @@ describe('the supervisor of an engine process', () => {
     const seen: (string | undefined)[] = [];
     await supervisor.request(
       'updateFiles',
-      { paths: ['a', 'b', 'c'] },
+      { paths: ['a', 'b', 'c'], openTexts: [] },
       { onProgress: (progress) => seen.push(progress.currentFile) },
     );
     assert.deepEqual(seen, ['a', 'b', 'c']);
