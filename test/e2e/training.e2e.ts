@@ -69,7 +69,7 @@ describe('training and Parametric RAG', () => {
 
   it('survives a reload of the window', async () => {
     const before = /Step \d+/.exec(await steps().innerText())![0];
-    await workbench.page.waitForTimeout(500);
+    await workbench.page.waitForTimeout(1500); // VS Code stores what a panel keeps now and then
     await workbench.reload();
     await training()
       .getByText(/^Paused/)

@@ -211,12 +211,11 @@ export class Training implements vscode.Disposable {
     const path = (stored as { path?: unknown } | null)?.path;
     const folder = typeof path === 'string' ? dirname(path) : '';
     const run = dirname(folder) === this.#root ? await readStoredRun(folder) : null;
-    if (!run || this.#panel) {
-      panel.dispose();
-      return;
-    }
-    if (this.#session?.folder !== folder) this.#open(run);
-    this.#attach(panel);
+    if (run && this.#session?.folder !== folder) this.#open(run);
+    // What the panel kept may not have been stored in time.
+    else if (!run && !this.#session) await this.#latest(() => true);
+    if (this.#panel || !this.#session) panel.dispose();
+    else this.#attach(panel);
   }
 
   /** Selects the tokens, and the model that they were trained for, and opens the comparison. */
@@ -229,7 +228,7 @@ export class Training implements vscode.Disposable {
     await vscode.commands.executeCommand('springRag.useTokenFile', { path });
   }
 
-  /** At the start of the window: trained tokens become known, and an interrupted run of this workspace can go on. */
+  /** At the start of the window: trained tokens become known, and a run of this workspace can go on. */
   async #lookForRuns(): Promise<void> {
     let runs = await storedRuns(this.#root);
     if (runs.length === 0) return;
@@ -246,9 +245,13 @@ export class Training implements vscode.Disposable {
     }
     await new Promise((resolve) => setTimeout(resolve, reloadDelayMs));
     runs = await storedRuns(this.#root);
-    const found = runs.find(({ run, interrupted }) => interrupted && run.workspace === workspaceKey());
-    if (!found || this.#session?.busy) return;
-    if (this.#session?.folder !== found.folder) this.#open(found);
+    const found = runs.find(({ run }) => run.workspace === workspaceKey());
+    if (!found || !isUnfinished(found.state.status) || this.#session?.busy) return;
+    // Meanwhile the user may have opened another one.
+    if (this.#session && this.#session.folder !== found.folder) return;
+    if (!this.#session) this.#open(found);
+    // A run that the user paused is in the status bar; that is enough.
+    if (!found.interrupted) return;
     const { model, step, settings } = found.state;
     await this.#offerResume(
       vscode.window.showInformationMessage,
