@@ -28,9 +28,22 @@ export interface ComparisonOptions {
   overflow?: 'refuse' | 'truncate-left';
 }
 
+/** What the engine tells beside the events of a comparison. */
+export interface EngineListener {
+  /** A message while a model is loaded that takes its time: its weights are being quantised. */
+  onLoading?: (message: string) => void;
+  /** The model had to leave a device that failed and goes on elsewhere. */
+  onModelChanged?: (model: LoadedModel, message: string) => void;
+}
+
 /** Holds the model that was used last, so that the next question does not load it again. */
 export class ComparisonEngine {
-  private loaded: { key: string; decoder: Decoder; description: LoadedModel } | undefined;
+  private readonly listener: EngineListener;
+  private loaded: { key: string; decoder: Decoder; model: string; folder: string } | undefined;
+
+  constructor(listener: EngineListener = {}) {
+    this.listener = listener;
+  }
 
   /** Loads a model, unless it is the one that is loaded. */
   async load(selection: ModelSelection, signal?: AbortSignal): Promise<Decoder> {
@@ -38,22 +51,27 @@ export class ComparisonEngine {
     const key = JSON.stringify([folder, selection.device, selection.precision]);
     if (this.loaded?.key === key) return this.loaded.decoder;
     await this.unload();
-    const { device, precision } = selection;
-    const decoder = await Decoder.open(folder, { device, precision, signal });
-    const description = {
-      model: selection.model,
-      folder,
-      device: decoder.device,
-      precision: decoder.precision,
-      loadMs: decoder.loadMs,
-    };
-    this.loaded = { key, decoder, description };
+    const { model, device, precision } = selection;
+    const decoder = await Decoder.open(folder, {
+      device,
+      precision,
+      signal,
+      onConversion: ({ done, total }) =>
+        this.listener.onLoading?.(`Quantising ${model}: ${Math.floor((100 * done) / total)} %`),
+      onNotice: (message) => {
+        if (this.model) this.listener.onModelChanged?.(this.model, message);
+      },
+    });
+    this.loaded = { key, decoder, model, folder };
     return decoder;
   }
 
-  /** What is loaded, as `load` left it. */
+  /** What is loaded now, and where it runs. */
   get model(): LoadedModel | undefined {
-    return this.loaded?.description;
+    if (!this.loaded) return undefined;
+    const { decoder, model, folder } = this.loaded;
+    const { device, precision, reason, loadMs } = decoder;
+    return { model, folder, device, precision, reason, loadMs };
   }
 
   async unload(): Promise<void> {
@@ -90,7 +108,7 @@ export class ComparisonEngine {
       throw new UserError('No variant is chosen: take at least one, such as baseline.');
     yield { type: 'loading', message: `Loading ${request.model}` };
     const decoder = await this.load(request, options.signal);
-    yield { type: 'loaded', model: this.loaded!.description };
+    yield { type: 'loaded', model: this.model! };
     const virtualTokens = await readTokenFile(request, decoder);
     const { question, passages } = request;
     const { tokenizer } = decoder;

@@ -12,11 +12,17 @@ export interface InferenceOptions {
   idleUnloadMs: number;
   /** Called when the model was unloaded because it was idle. */
   onIdleUnload: (model: LoadedModel) => void;
+  /** Called when the model left a device that failed. */
+  onModelChanged: (model: LoadedModel, message: string) => void;
 }
 
 /** The handlers of the role `inference`. */
 export function inferenceRole(options: InferenceOptions): Handlers<'inference'> {
-  const engine = new ComparisonEngine();
+  let onLoading: ((message: string) => void) | undefined;
+  const engine = new ComparisonEngine({
+    onLoading: (message) => onLoading?.(message),
+    onModelChanged: options.onModelChanged,
+  });
   const turns = new Turns();
   const idle = new IdleTimer(options.idleUnloadMs, () =>
     turns.take(undefined, async () => {
@@ -31,6 +37,7 @@ export function inferenceRole(options: InferenceOptions): Handlers<'inference'> 
     compare: (request, { signal, report }) =>
       turns.take(signal, async () => {
         idle.stop();
+        onLoading = (message) => report([{ type: 'loading', message }]);
         try {
           await reportInBatches(engine.compare(request, { signal }), report);
         } finally {
@@ -42,7 +49,8 @@ export function inferenceRole(options: InferenceOptions): Handlers<'inference'> 
       turns.take(signal, async () => {
         idle.stop();
         try {
-          report([{ type: 'loading', message: `Loading ${selection.model}` }]);
+          onLoading = (message) => report([{ type: 'loading', message }]);
+          onLoading(`Loading ${selection.model}`);
           await engine.load(selection, signal);
         } finally {
           idle.start();

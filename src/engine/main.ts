@@ -28,6 +28,7 @@ if (role === 'inference') {
           loaded: null,
           message: `${model} was unloaded after its idle time.`,
         }),
+      onModelChanged: (loaded, message) => notify(connection, 'modelChanged', { loaded, message }),
     }),
   );
 } else if (role === 'training') {

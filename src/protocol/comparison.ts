@@ -145,6 +145,8 @@ export interface LoadedModel {
   folder: string;
   device: string;
   precision: string;
+  /** Why this device and precision, for people. */
+  reason?: string;
   loadMs: number;
 }
 

@@ -79,9 +79,11 @@ async function ask(question: string, options: AskOptions): Promise<void> {
   const view = options.json ? undefined : new AnswersView();
   view?.showPassages(question, passages);
 
-  const engine = new ComparisonEngine();
+  const tell = (message: string): void => void process.stderr.write(`${message}\n`);
+  const engine = new ComparisonEngine({ onLoading: tell, onModelChanged: (_, message) => tell(message) });
   const answers = new Map<VariantId, Answer>();
   let plans: VariantPlan[] = [];
+  let model: LoadedModel | undefined;
   try {
     const request = {
       ...options,
@@ -98,7 +100,10 @@ async function ask(question: string, options: AskOptions): Promise<void> {
       overflow,
       ...(templates && { templates }),
     })) {
-      if (event.type === 'loaded' && tokenFile !== null) await warnOfMisfit(tokenFile, event.model);
+      if (event.type === 'loaded') {
+        model = event.model;
+        if (tokenFile !== null) await warnOfMisfit(tokenFile, model);
+      }
       if (event.type === 'prepared') {
         plans = event.variants;
         view?.start(plans);
@@ -116,7 +121,7 @@ async function ask(question: string, options: AskOptions): Promise<void> {
   if (!options.json) return;
   const result = {
     question,
-    model: engine.model,
+    model,
     passages: passages.map((passage, index) => ({ index: index + 1, ...passage })),
     variants: plans.map(({ id, label, k }) => ({ id, label, k, ...answers.get(id) })),
     timings: { retrievalMs, totalMs: performance.now() - start },
