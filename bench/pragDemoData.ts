@@ -25,7 +25,7 @@ interface FactPattern {
   questions: string[];
 }
 
-const [source = '../shared/demo', target = 'bench/out/qa-docs-augmented.json'] = process.argv.slice(2);
+const [source = 'samples/questions', target = 'bench/out/qa-docs-augmented.json'] = process.argv.slice(2);
 const documents = resolve(import.meta.dirname, '../samples/workspace');
 const patterns = learnPatterns((await readEvaluationData(join(source, 'qa-train.jsonl'))).items);
 const { items } = await readEvaluationData(join(source, 'qa-docs.jsonl'));
