@@ -44,6 +44,7 @@ describe('training and Parametric RAG', () => {
   /** The training panel: the frame with its heading. */
   const training = (): FrameLocator => workbench.panel;
   const button = (name: string): Locator => training().getByRole('button', { name, exact: true });
+  const statusItem = (): Locator => workbench.page.locator('[id="spring-rag.spring-rag.springRag.training"]');
   const steps = (): Locator => training().locator('.training-progress');
 
   it('trains in a panel with live curves; pause and resume', async () => {
@@ -56,7 +57,7 @@ describe('training and Parametric RAG', () => {
     await steps()
       .getByText(/Step [1-9]\d* of 20/)
       .waitFor();
-    await workbench.page.locator('[id="spring-rag.spring-rag.springRag.training"]').waitFor();
+    await statusItem().waitFor();
     await button('Pause').click();
     await training()
       .getByText(/^Paused\. The state is saved/)
@@ -69,8 +70,9 @@ describe('training and Parametric RAG', () => {
 
   it('survives a reload of the window', async () => {
     const before = /Step \d+/.exec(await steps().innerText())![0];
-    await workbench.page.waitForTimeout(1500); // VS Code stores what a panel keeps now and then
     await workbench.reload();
+    // VS Code stores its layout now and then, so the panel may or may not be there; the run is in the status bar.
+    await statusItem().click();
     await training()
       .getByText(/^Paused/)
       .waitFor();
