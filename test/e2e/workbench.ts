@@ -141,9 +141,13 @@ export class Workbench {
   async answerQuickInput(text: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget input').first();
     await input.waitFor();
-    await input.fill(text);
-    // The list follows the input with a delay.
-    await this.page.locator('.quick-input-widget .monaco-list-row').first().waitFor();
+    const firstRow = this.page.locator('.quick-input-widget .monaco-list-row').first();
+    // A dialog that has just opened may still put in its own proposal; the list follows the input with a delay.
+    do {
+      await input.fill(text);
+      await this.page.waitForTimeout(300);
+      await firstRow.waitFor();
+    } while ((await input.inputValue()) !== text);
     await this.page.keyboard.press('Enter');
   }
 
