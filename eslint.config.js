@@ -1,6 +1,7 @@
 import js from '@eslint/js';
-import importX from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
+
+const onlyExtension = { name: 'vscode', message: 'Only src/extension imports vscode.' };
 
 /**
  * The rooms of src/, lowest first (docs/architecture.md). A room may import its own level's folder and the
@@ -16,13 +17,22 @@ const levels = [
   ['extension', 'cli'],
 ];
 
-const zones = levels.flatMap((rooms, level) =>
-  rooms.map((room) => ({
-    target: `./src/${room}`,
-    from: './src',
-    except: [room, ...(level === 0 ? [] : levels.slice(0, level).flat())].map((r) => `./${r}`),
-    message: 'Imports point downwards only: see docs/architecture.md.',
-  })),
+const rooms = levels.flat();
+
+/** For the files of a room: the rooms they may not import from, as patterns of relative paths. */
+const layering = levels.flatMap((sameLevel, level) =>
+  sameLevel.map((room) => {
+    const allowed = [room, ...levels.slice(0, level).flat()];
+    const forbidden = rooms.filter((other) => !allowed.includes(other));
+    const regex = `^(\\.\\./)+(${forbidden.join('|')})/`;
+    const message = 'Imports point downwards only: see docs/architecture.md.';
+    const paths = room === 'extension' ? [] : [onlyExtension];
+    const patterns = forbidden.length > 0 ? [{ regex, message }] : [];
+    return {
+      files: [`src/${room}/**`],
+      rules: { '@typescript-eslint/no-restricted-imports': ['error', { paths, patterns }] },
+    };
+  }),
 );
 
 export default tseslint.config(
@@ -30,15 +40,8 @@ export default tseslint.config(
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {
-    plugins: { 'import-x': importX },
     languageOptions: { parserOptions: { projectService: { allowDefaultProject: ['*.js', '*.mjs'] } } },
-    settings: { 'import-x/resolver': { node: { extensions: ['.ts', '.js'] } } },
     rules: {
-      'import-x/no-restricted-paths': ['error', { zones }],
-      'no-restricted-imports': [
-        'error',
-        { paths: [{ name: 'vscode', message: 'Only src/extension imports vscode.' }] },
-      ],
       '@typescript-eslint/restrict-template-expressions': [
         'error',
         { allowNumber: true, allowBoolean: true },
@@ -48,7 +51,7 @@ export default tseslint.config(
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
     },
   },
-  { files: ['src/extension/**', 'test/e2e/suite/**'], rules: { 'no-restricted-imports': 'off' } },
+  ...layering,
   { files: ['test/**'], rules: { '@typescript-eslint/no-unused-expressions': 'off' } },
   {
     files: ['**/*.js', '**/*.mjs'],
