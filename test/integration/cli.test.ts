@@ -16,6 +16,9 @@ function spring(...args: string[]): { status: number | null; stdout: string; std
   return { status, stdout, stderr };
 }
 
+/** As the oracle was made: 24 greedy tokens in float32. */
+const oracleOptions = '--max-new-tokens 24 --ignore-eos --device cpu --precision f32 --json'.split(' ');
+
 describe('command line', () => {
   let folder: string;
   before(() => {
@@ -204,14 +207,7 @@ describe('command line', () => {
           prompt,
           '--tokens',
           checkpoint.virtual_tokens,
-          '--max-new-tokens',
-          '24',
-          '--ignore-eos',
-          '--device',
-          'cpu',
-          '--precision',
-          'f32',
-          '--json',
+          ...oracleOptions,
         );
         assert.equal(status, 0, stderr);
         const result = JSON.parse(stdout) as { tokenIds: number[]; promptTokens: number };
@@ -231,14 +227,7 @@ describe('command line', () => {
           '--prompt',
           asText(golden.prag.prompt_ids),
           ...loras,
-          '--max-new-tokens',
-          '24',
-          '--ignore-eos',
-          '--device',
-          'cpu',
-          '--precision',
-          'f32',
-          '--json',
+          ...oracleOptions,
         );
         assert.equal(status, 0, stderr);
         assert.deepEqual(
