@@ -78,11 +78,37 @@ async function measureEncoding(): Promise<LoraAdapter[]> {
     'processor seconds per passage': ((user + system) / 1e6 / augmented.length).toFixed(1),
     'bytes per passage': bytes,
   });
+  await measurePrefill(tokens, median(seconds.slice(1)));
   const again = performance.now();
   const reading = encoder.encode(augmented.slice(0, 3).map(({ passage }) => passage));
   while (!(await reading.next()).done);
   print('reading three stored adapters', { ms: (performance.now() - again).toFixed(1) });
   return adapters;
+}
+
+/**
+ * Reading the training sequences as prompts, beside training on them: with frozen weights a step needs at least two
+ * passes (forward, and the gradient with respect to the activations), four operations per parameter and token.
+ */
+async function measurePrefill(tokensPerPassage: number, secondsPerPassage: number): Promise<void> {
+  const sequences = augmented
+    .slice(1)
+    .flatMap((passage) =>
+      trainingSequences(decoder.tokenizer, passage, authorsRecipe).map(({ tokenIds }) => tokenIds),
+    );
+  let milliseconds = 0;
+  for (const tokenIds of sequences) milliseconds += await answer([{ parts: [{ tokenIds }] }], 1);
+  const perPassage = milliseconds / 1000 / (augmented.length - 1);
+  const parameters = [...decoder.checkpoint.tensors.values()].reduce(
+    (sum, { shape: dims }) => sum + dims.reduce((a, b) => a * b, 1),
+    0,
+  );
+  const operations = 4 * parameters * tokensPerPassage;
+  print('training beside reading', {
+    'seconds to read the sequences': perPassage.toFixed(2),
+    'training over reading': (secondsPerPassage / perPassage).toFixed(2),
+    'GFLOP/s of training': (operations / 1e9 / secondsPerPassage).toFixed(0),
+  });
 }
 
 function measureMerging(adapters: readonly LoraAdapter[]): void {
@@ -129,8 +155,8 @@ async function measureComparison(own: readonly LoraAdapter[], other: LoraAdapter
 }
 
 /** Milliseconds of a comparison. */
-async function answer(prompts: readonly Prompt[]): Promise<number> {
-  return 1000 * (await answers(decoder, prompts, answerTokens)).seconds;
+async function answer(prompts: readonly Prompt[], newTokens = answerTokens): Promise<number> {
+  return 1000 * (await answers(decoder, prompts, newTokens)).seconds;
 }
 
 /** Passages of Wikipedia, asked about with questions of the usual length. */

@@ -41,7 +41,7 @@ export function parseLoraConfig(json: JsonObject, where: string): LoraConfig {
 
 /** Options under which y = W x + scaling * B (A x) is not what the adapter means. */
 function refuseVariants(config: ConfigReader): void {
-  for (const key of ['use_dora', 'fan_in_fan_out', 'lora_bias']) {
+  for (const key of ['use_dora', 'fan_in_fan_out', 'lora_bias', 'use_qalora']) {
     if (config.boolean(key, false))
       throw config.error(key, 'false: other variants of LoRA are not supported');
   }
@@ -52,6 +52,12 @@ function refuseVariants(config: ConfigReader): void {
     'layer_replication',
     'trainable_token_indices',
     'target_parameters',
+    // adapters that act otherwise, or on some tokens only
+    'alora_invocation_tokens',
+    'arrow_config',
+    'kasa_config',
+    'monteclora_config',
+    'use_bdlora',
   ]) {
     const value = config.raw(key);
     if (value !== undefined && !(Array.isArray(value) && value.length === 0)) {
@@ -59,7 +65,7 @@ function refuseVariants(config: ConfigReader): void {
     }
   }
   const initialisation = config.raw('init_lora_weights');
-  if (typeof initialisation === 'string' && /^(pissa|olora|corda|loftq)/i.test(initialisation)) {
+  if (typeof initialisation === 'string' && /^(pissa|olora|corda|loftq|lora_ga)/i.test(initialisation)) {
     throw config.error(
       'init_lora_weights',
       'true: this adapter belongs to base weights that its training changed; save it as a plain LoRA ' +
@@ -78,6 +84,12 @@ function patterns(config: ConfigReader, key: string): (readonly [RegExp, number]
     ) {
       throw config.error(key, 'an object of positive numbers by module name');
     }
+    if (mayTakeForever(pattern)) {
+      throw new UserError(
+        `${config.where}: the pattern ${JSON.stringify(pattern)} of "${key}" is too complicated; write module names ` +
+          'out instead.',
+      );
+    }
     // As PEFT matches: the end of the module's name, or a regular expression for it.
     try {
       return [new RegExp(`^(.*\\.)?(${pattern})$`), value];
@@ -87,6 +99,16 @@ function patterns(config: ConfigReader, key: string): (readonly [RegExp, number]
       );
     }
   });
+}
+
+/**
+ * Whether a regular expression could keep the matcher busy for hours, even on a name of thirty characters: that takes
+ * repeated groups, or many repetitions or alternatives one behind the other.
+ */
+function mayTakeForever(pattern: string): boolean {
+  const groups = pattern.split('(').length - 1;
+  const repetitions = pattern.match(/[*+?{]/g)?.length ?? 0;
+  return groups > 4 || repetitions > 4 || /\)[*+{]/.test(pattern);
 }
 
 function matching(list: readonly (readonly [RegExp, number])[], module: string): number | undefined {

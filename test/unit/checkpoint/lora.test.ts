@@ -135,8 +135,26 @@ describe('LoRA adapters', () => {
       await write(down(2), { rank_pattern: { '(': 2 } }),
       /the pattern "\(" of "rank_pattern" cannot be used/,
     );
+    for (const variant of [
+      { alora_invocation_tokens: [5, 6] },
+      { use_qalora: true },
+      { kasa_config: { beta: 1 } },
+      { arrow_config: { top_k: 3 } },
+      { use_bdlora: { nblocks: 2 } },
+      { init_lora_weights: 'lora_ga' },
+    ]) {
+      await refused(await write(down(2), variant), new RegExp(`"${Object.keys(variant)[0]}"`));
+    }
     await refused(await write({}), /holds no LoRA factors/);
     await refused(join(root, 'nowhere'), /is missing; expected the folder of a LoRA adapter/);
+  });
+
+  it('refuses patterns that would keep it busy for hours', async () => {
+    for (const pattern of ['(\\w+\\.?)+!', '.*.*.*.*.*!', '(.|.)(.|.)(.|.)(.|.)(.|.)!', 'a?b?c?d?e?']) {
+      await refused(await write(down(2), { rank_pattern: { [pattern]: 2 } }), /is too complicated/);
+    }
+    const usual = { '.*\\.(0|1|2)\\..*down_proj': 8 };
+    assert.deepEqual(await scalingOf(down(2), { alpha_pattern: usual }), [4]);
   });
 
   it('refuses what does not fit the model', async () => {
