@@ -16,10 +16,15 @@ const today = { d: '26', m: '07', b: 'Jul', B: 'July', y: '24', Y: '2024' } as c
 /**
  * A conversation as text, by the checkpoint's own chat template, ready for the assistant to go on. Tokenise it without
  * special tokens: the template writes them itself.
+ * @param variables further ones that some templates know, such as `enable_thinking`
  * @returns undefined if the model has no chat template
  * @throws UserError if the template is broken or refuses the messages
  */
-export function renderChat(tokenizer: Tokenizer, messages: readonly ChatMessage[]): string | undefined {
+export function renderChat(
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  variables: Readonly<Record<string, unknown>> = {},
+): string | undefined {
   const { chatTemplate, specialTokens } = tokenizer;
   if (chatTemplate === undefined) return undefined;
   const tokens = Object.entries(specialTokens as Record<string, string>).map(
@@ -30,6 +35,7 @@ export function renderChat(tokenizer: Tokenizer, messages: readonly ChatMessage[
     // the library's own strftime_now tells the real day and cannot be given as a variable: it is replaced first
     template.parsed.body.unshift(...parse('{% set strftime_now = fixed_day %}').parsed.body);
     return template.render({
+      ...variables,
       ...Object.fromEntries(tokens),
       messages,
       add_generation_prompt: true,

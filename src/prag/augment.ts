@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { writeAtomically } from '../checkpoint/files.ts';
 import { throwIfCancelled } from '../protocol/errors.ts';
 import type { AugmentedPassage } from './augmentedData.ts';
+import { withoutThoughts } from './chatAnswer.ts';
 import type { TextGenerator } from './generators.ts';
 import { questionAnswerPrompt, rewritePrompt } from './prompts.ts';
 import { questionsPerPassage, readQuestionAnswers } from './questionAnswers.ts';
@@ -55,11 +56,11 @@ async function augmentPassage(
   const file = cacheFolder && join(cacheFolder, `${augmentationKey(passage, generator.name, seed)}.json`);
   const known = file === undefined ? undefined : await readCached(file, passage);
   if (known) return { augmented: known, attempts: 0 };
-  const rewrite = (await generator.generate(rewritePrompt(passage), seed, signal)).trim();
-  for (let attempt = 1; attempt <= maximumAttempts; attempt++) {
+  const rewrite = await rewriteOf(passage, generator, options);
+  for (let attempt = 1; rewrite !== '' && attempt <= maximumAttempts; attempt++) {
     throwIfCancelled(signal);
     const text = await generator.generate(questionAnswerPrompt(passage), seed + attempt, signal);
-    const questionAnswers = readQuestionAnswers(text);
+    const questionAnswers = readQuestionAnswers(withoutThoughts(text));
     if (!questionAnswers) continue;
     const augmented = { passage, rewrite, questionAnswers };
     if (file !== undefined) {
@@ -69,6 +70,20 @@ async function augmentPassage(
     return { augmented, attempts: attempt };
   }
   return { augmented: undefined, attempts: maximumAttempts };
+}
+
+/** The passage in other words; empty if the model says nothing, however often it is asked. */
+async function rewriteOf(
+  passage: string,
+  generator: TextGenerator,
+  { maximumAttempts = defaultAttempts, seed = 0, signal }: AugmentOptions,
+): Promise<string> {
+  for (let attempt = 0; attempt < maximumAttempts; attempt++) {
+    throwIfCancelled(signal);
+    const text = withoutThoughts(await generator.generate(rewritePrompt(passage), seed + attempt, signal));
+    if (text !== '') return text;
+  }
+  return '';
 }
 
 /** Identifies what a model makes of a passage. */
@@ -85,6 +100,7 @@ async function readCached(file: string, passage: string): Promise<AugmentedPassa
     const isWhole =
       value.passage === passage &&
       typeof value.rewrite === 'string' &&
+      value.rewrite !== '' &&
       value.questionAnswers.length >= questionsPerPassage;
     return isWhole ? value : undefined;
   } catch {

@@ -10,8 +10,9 @@ import { AdapterStore, defaultStoreFolder } from './adapterStore.ts';
 import { parseAugmentedData } from './augmentedData.ts';
 import { generatingAugmenter, preparedAugmenter } from './augmenter.ts';
 import { PassageEncoder, type EncodeProgress, type EncoderModel } from './encode.ts';
+import { EndpointGenerator } from './endpoint.ts';
 import { fewShotText } from './fewShot.ts';
-import { EndpointGenerator, LocalGenerator, type TextGenerator } from './generators.ts';
+import { LocalGenerator, type TextGenerator } from './generators.ts';
 import { makeRecipe } from './recipe.ts';
 import { unrelatedPassages } from './unrelatedPassages.ts';
 

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { augmentPassages, type AugmentProgress } from '../../../src/prag/augment.ts';
 import { formatAugmentedData, parseAugmentedData } from '../../../src/prag/augmentedData.ts';
 import { generatingAugmenter, preparedAugmenter } from '../../../src/prag/augmenter.ts';
-import { EndpointGenerator, type TextGenerator } from '../../../src/prag/generators.ts';
+import type { TextGenerator } from '../../../src/prag/generators.ts';
 import { readQuestionAnswers } from '../../../src/prag/questionAnswers.ts';
 import { CancelledError, UserError } from '../../../src/protocol/errors.ts';
 import { assertGolden } from '../../support/golden.ts';
@@ -104,6 +102,30 @@ describe('augmenting passages', () => {
     assert.equal(progress!.augmented?.rewrite, 'new');
   });
 
+  it('leaves the thoughts of a model out', async () => {
+    const generator = scripted('<think>Hm [a].\n</think>\n\nother words', `<think>[1]</think>${list}`);
+    const [progress] = await run(['p'], generator);
+    assert.deepEqual(progress!.augmented, { passage: 'p', rewrite: 'other words', questionAnswers: three });
+  });
+
+  it('asks again for a rewrite that is empty, keeps nothing if it stays empty', async () => {
+    const options = { cacheFolder: folder, maximumAttempts: 3 };
+    const [silent] = await run(['p'], scripted(' ', '<think>without end', ''), options);
+    assert.equal(silent!.augmented, undefined);
+    assert.deepEqual(await readdir(folder), []);
+    const [second] = await run(['p'], scripted('', 'r', list), options);
+    assert.equal(second!.augmented?.rewrite, 'r');
+    assert.equal((await readdir(folder)).length, 1);
+  });
+
+  it('keeps nothing of a model that writes rubbish, and asks it no more often than allowed', async () => {
+    const generator = scripted('r', ...Array.from({ length: 50 }, () => '[{"question": "x"}] '.repeat(200)));
+    const [progress] = await run(['p'], generator, { cacheFolder: folder });
+    assert.deepEqual([progress!.augmented, progress!.attempts], [undefined, 10]);
+    assert.equal(generator.messages.length, 11);
+    assert.deepEqual(await readdir(folder), []);
+  });
+
   it('can be cancelled', async () => {
     const signal = AbortSignal.abort();
     await assert.rejects(run(['p'], scripted('r', list), { signal }), CancelledError);
@@ -180,87 +202,4 @@ describe('augmented data files', () => {
       assert.throws(() => parseAugmentedData(wrong, 'f'), UserError);
     });
   }
-});
-
-describe('an OpenAI-compatible endpoint', () => {
-  let server: Server;
-  let url: string;
-  let seen: { path: string; authorization: string | undefined; body: Record<string, unknown> }[];
-  let reply: { status: number; text: string };
-  beforeEach(async () => {
-    seen = [];
-    reply = { status: 200, text: '{"choices": [{"message": {"content": "hello"}}]}' };
-    server = createServer((request, response) => {
-      let text = '';
-      request.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      request.on('end', () => {
-        const { authorization } = request.headers;
-        seen.push({ path: request.url!, authorization, body: JSON.parse(text) as Record<string, unknown> });
-        if (reply.status === 0) return; // never answers
-        response.writeHead(reply.status, { 'content-type': 'application/json' }).end(reply.text);
-      });
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/`;
-  });
-  afterEach(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-
-  it('is asked as the authors sample, with the key as bearer token', async () => {
-    const generator = new EndpointGenerator({ url, model: 'big', apiKey: 'secret' });
-    assert.equal(await generator.generate('hi', 7), 'hello');
-    assert.deepEqual(seen, [
-      {
-        path: '/v1/chat/completions',
-        authorization: 'Bearer secret',
-        body: {
-          model: 'big',
-          messages: [{ role: 'user', content: 'hi' }],
-          max_tokens: 512,
-          temperature: 0.7,
-          top_k: 50,
-          seed: 7,
-        },
-      },
-    ]);
-  });
-
-  it('sends no authorization without a key', async () => {
-    await new EndpointGenerator({ url, model: 'big' }).generate('hi', 0);
-    assert.equal(seen[0]!.authorization, undefined);
-  });
-
-  it('reports refusals without the key', async () => {
-    reply = { status: 401, text: '{"error": "wrong key"}' };
-    const generator = new EndpointGenerator({ url, model: 'big', apiKey: 'secret' });
-    await assert.rejects(
-      generator.generate('hi', 0),
-      (error) =>
-        error instanceof UserError &&
-        /status 401.*wrong key/.test(error.message) &&
-        !error.message.includes('secret'),
-    );
-    reply = { status: 200, text: '<html>' };
-    await assert.rejects(generator.generate('hi', 0), /gave no chat completion/);
-  });
-
-  it('reports that nobody answers, and can be cancelled', async () => {
-    const nobody = new EndpointGenerator({ url: 'http://127.0.0.1:9/v1', model: 'm' });
-    await assert.rejects(nobody.generate('hi', 0), /does not answer/);
-    reply = { status: 0, text: '' };
-    const generator = new EndpointGenerator({ url, model: 'm', timeoutMs: 60 });
-    await assert.rejects(generator.generate('hi', 0), UserError);
-    const controller = new AbortController();
-    const waiting = new EndpointGenerator({ url, model: 'm' }).generate('hi', 0, controller.signal);
-    controller.abort();
-    await assert.rejects(waiting, CancelledError);
-  });
-
-  it('must be an http URL', () => {
-    for (const wrong of ['localhost:8000', 'file:///etc', 'nonsense']) {
-      assert.throws(() => new EndpointGenerator({ url: wrong, model: 'm' }), UserError, wrong);
-    }
-  });
 });
