@@ -97,7 +97,7 @@ async function* makeQuestions(
 ): AsyncGenerator<MadeQuestions> {
   const decoder = await openDecoder(selection, signal);
   try {
-    const generator = chooseGenerator(decoder, selection.model, prag);
+    const generator = chooseGenerator(decoder, selection.model, prag.endpoint);
     const texts = passages.map(({ text }) => text);
     const progress = augmentPassages(texts, generator, {
       cacheFolder: join(prag.storeFolder ?? defaultStoreFolder(), 'augmentations'),

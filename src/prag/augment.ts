@@ -27,6 +27,8 @@ export interface AugmentOptions {
   maximumAttempts?: number;
   seed?: number;
   signal?: AbortSignal | undefined;
+  /** Called before the model is asked: for the rewrite, then for the questions. */
+  onAsk?: (passage: string, what: 'rewrite' | 'questions', attempt: number) => void;
 }
 
 /** Ten tries find out that a model cannot do it; a hundred only take longer. */
@@ -59,6 +61,7 @@ async function augmentPassage(
   const rewrite = await rewriteOf(passage, generator, options);
   for (let attempt = 1; rewrite !== '' && attempt <= maximumAttempts; attempt++) {
     throwIfCancelled(signal);
+    options.onAsk?.(passage, 'questions', attempt);
     const text = await generator.generate(questionAnswerPrompt(passage), seed + attempt, signal);
     const questionAnswers = readQuestionAnswers(withoutThoughts(text));
     if (!questionAnswers) continue;
@@ -76,11 +79,14 @@ async function augmentPassage(
 async function rewriteOf(
   passage: string,
   generator: TextGenerator,
-  { maximumAttempts = defaultAttempts, seed = 0, signal }: AugmentOptions,
+  { maximumAttempts = defaultAttempts, seed = 0, signal, onAsk }: AugmentOptions,
 ): Promise<string> {
-  for (let attempt = 0; attempt < maximumAttempts; attempt++) {
+  for (let attempt = 1; attempt <= maximumAttempts; attempt++) {
     throwIfCancelled(signal);
-    const text = withoutThoughts(await generator.generate(rewritePrompt(passage), seed + attempt, signal));
+    onAsk?.(passage, 'rewrite', attempt);
+    const text = withoutThoughts(
+      await generator.generate(rewritePrompt(passage), seed + attempt - 1, signal),
+    );
     if (text !== '') return text;
   }
   return '';

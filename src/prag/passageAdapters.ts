@@ -22,9 +22,18 @@ export function encoderModel(decoder: Decoder, name: string): EncoderModel {
   return { checkpoint, tokenizer, embeddings, name };
 }
 
-/** The model that augments: an endpoint if one is given, else the local model. */
-export function chooseGenerator(decoder: Decoder, model: string, { endpoint }: PragOptions): TextGenerator {
-  return endpoint ? new EndpointGenerator(endpoint) : new LocalGenerator(decoder, model);
+/**
+ * The model that augments: an endpoint if one is given, else the local model.
+ * @param decoder may be left out with an endpoint
+ */
+export function chooseGenerator(
+  decoder: Decoder | undefined,
+  model: string,
+  endpoint: PragOptions['endpoint'],
+): TextGenerator {
+  if (endpoint) return new EndpointGenerator(endpoint);
+  if (!decoder) throw new Error('Without an endpoint a decoder writes.');
+  return new LocalGenerator(decoder, model);
 }
 
 /**
@@ -44,7 +53,7 @@ export async function openPassageEncoder(
   // who gives a file has made what can be made: a local model would try again in vain, passage after passage
   const generating =
     options.augmentedFile === undefined || options.endpoint
-      ? generatingAugmenter(chooseGenerator(decoder, model, options), {
+      ? generatingAugmenter(chooseGenerator(decoder, model, options.endpoint), {
           cacheFolder: join(folder, 'augmentations'),
         })
       : undefined;

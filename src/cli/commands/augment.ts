@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Decoder } from '../../decoder/decoder.ts';
 import { resolveModel } from '../../hub/resolve.ts';
-import { augmentPassages, defaultAttempts } from '../../prag/augment.ts';
+import { augmentPassages, defaultAttempts, type AugmentOptions } from '../../prag/augment.ts';
 import {
   formatAugmentedData,
   type AugmentedPassage,
@@ -17,9 +17,10 @@ import { UserError } from '../../protocol/errors.ts';
 import { addModelOptions, count, interruptSignal, type ModelOptions } from '../options.ts';
 import { readPassagesFile } from '../passages.ts';
 import { addEndpointOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
+import { dim } from '../terminal.ts';
 import type { RegisterCommand } from './index.ts';
 
-interface AugmentOptions extends ModelOptions, Pick<PragCommandOptions, 'endpoint' | 'endpointModel'> {
+interface AugmentCommandOptions extends ModelOptions, Pick<PragCommandOptions, 'endpoint' | 'endpointModel'> {
   passages?: string;
   data?: string;
   workspace?: string;
@@ -49,23 +50,31 @@ export const registerAugment: RegisterCommand = (program) => {
     .option('--seed <n>', 'of the sampling', count, 0)
     .option('--out <file>', 'where the augmented data goes (default: standard output)')
     .option('--json', 'print a JSON document that says what was augmented');
-  addEndpointOptions(addModelOptions(command)).action((options: AugmentOptions) => augment(options));
+  addEndpointOptions(addModelOptions(command)).action((options: AugmentCommandOptions) => augment(options));
 };
 
-async function augment(options: AugmentOptions): Promise<void> {
+async function augment(options: AugmentCommandOptions): Promise<void> {
   const signal = interruptSignal();
   const questions = await readQuestions(options, signal);
   const passages = [...new Set(questions.flatMap((question) => question.passages))];
   const prag = readPragOptions(options);
   const { device, precision, model } = options;
-  const decoder = await Decoder.open(await resolveModel(model), { device, precision, signal });
+  // an endpoint needs no model here
+  const decoder = prag.endpoint
+    ? undefined
+    : await Decoder.open(await resolveModel(model), { device, precision, signal });
   const known = new Map<string, AugmentedPassage>();
   const failed: string[] = [];
-  const generator = chooseGenerator(decoder, model, prag);
+  const generator = chooseGenerator(decoder, model, prag.endpoint);
   try {
     const cacheFolder = join(defaultStoreFolder(), 'augmentations');
     const { attempts: maximumAttempts, seed } = options;
-    const progress = augmentPassages(passages, generator, { cacheFolder, maximumAttempts, seed, signal });
+    const onAsk: AugmentOptions['onAsk'] = (passage, what, attempt) => {
+      const place = `Passage ${passages.indexOf(passage) + 1} of ${passages.length}`;
+      process.stderr.write(dim(`${place}: ${what}, try ${attempt} of ${maximumAttempts}\n`));
+    };
+    const settings = { cacheFolder, maximumAttempts, seed, signal, onAsk };
+    const progress = augmentPassages(passages, generator, settings);
     for await (const { index, total, augmented, attempts } of progress) {
       if (augmented) known.set(augmented.passage, augmented);
       else failed.push(passages[index]!);
@@ -77,7 +86,7 @@ async function augment(options: AugmentOptions): Promise<void> {
       process.stderr.write(`Passage ${index + 1} of ${total}: ${outcome}\n`);
     }
   } finally {
-    await decoder.dispose();
+    await decoder?.dispose();
   }
   await writeData(options, generator.name, questions, known);
   if (options.json) {
@@ -104,7 +113,7 @@ interface AskedQuestion {
   passages: string[];
 }
 
-async function readQuestions(options: AugmentOptions, signal: AbortSignal): Promise<AskedQuestion[]> {
+async function readQuestions(options: AugmentCommandOptions, signal: AbortSignal): Promise<AskedQuestion[]> {
   if ((options.passages === undefined) === (options.data === undefined)) {
     throw new UserError('Give either --passages FILE.json or --data FILE.jsonl.');
   }
@@ -123,7 +132,7 @@ async function readQuestions(options: AugmentOptions, signal: AbortSignal): Prom
 }
 
 async function writeData(
-  { out, json }: AugmentOptions,
+  { out, json }: AugmentCommandOptions,
   modelName: string,
   questions: readonly AskedQuestion[],
   known: ReadonlyMap<string, AugmentedPassage>,
