@@ -37,6 +37,9 @@ export interface AdapterIdentity {
 }
 
 const recordFile = 'passage.json';
+const temporaryEnd = '.tmp';
+/** A half-written adapter of this age has no process any more that will finish it. */
+const abandonedAfterMs = 60 * 60 * 1000;
 export const defaultStoreBytes = 2 * 1024 ** 3;
 
 /** Where adapters are kept if nothing else is said: the user's cache folder. */
@@ -85,7 +88,7 @@ export class AdapterStore {
     loraAlpha: number,
   ): Promise<string> {
     const folder = this.folderOf(identity);
-    const temporary = `${folder}.${randomBytes(6).toString('hex')}.tmp`;
+    const temporary = `${folder}.${randomBytes(6).toString('hex')}${temporaryEnd}`;
     try {
       await writeAdapter(temporary, adapter, { baseModel: record.model, loraAlpha });
       await writeFile(join(temporary, recordFile), `${JSON.stringify(record, null, 2)}\n`);
@@ -129,10 +132,25 @@ export class AdapterStore {
 
   /** @param kept is never removed: it was stored a moment ago and is about to be used */
   private async shrink(kept: string): Promise<void> {
+    await this.removeAbandoned();
     let bytes = 0;
     for (const stored of await this.list()) {
       bytes += stored.bytes;
       if (bytes > this.maximumBytes && stored.folder !== kept) await this.remove(stored);
+    }
+  }
+
+  /** What killed processes left: it counts as nothing and would stay for ever. */
+  private async removeAbandoned(): Promise<void> {
+    for (const model of await foldersIn(this.folder)) {
+      const folder = join(this.folder, model);
+      for (const name of await readdir(folder)) {
+        if (!name.endsWith(temporaryEnd)) continue;
+        const stats = await stat(join(folder, name)).catch(() => undefined);
+        if (stats && Date.now() - stats.mtimeMs > abandonedAfterMs) {
+          await rm(join(folder, name), { recursive: true, force: true });
+        }
+      }
     }
   }
 }
@@ -147,7 +165,7 @@ async function foldersIn(folder: string): Promise<string[]> {
   await mkdir(folder, { recursive: true });
   const entries = await readdir(folder, { withFileTypes: true });
   return entries
-    .filter((entry) => entry.isDirectory() && !entry.name.endsWith('.tmp'))
+    .filter((entry) => entry.isDirectory() && !entry.name.endsWith(temporaryEnd))
     .map(({ name }) => name);
 }
 
