@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { watch } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts';
 import { readLoraAdapter } from '../../src/checkpoint/lora.ts';
 import { AdapterStore } from '../../src/prag/adapterStore.ts';
@@ -14,7 +14,7 @@ import { demoFolder } from '../support/oracle.ts';
 
 const count = 8;
 /** KILLS=40 runs the long version. */
-const kills = Number(process.env['KILLS'] ?? 4);
+const kills = Number(process.env['KILLS'] ?? 6);
 
 interface Encoded {
   index: number;
@@ -81,10 +81,7 @@ describe('the store of adapters', () => {
     for (let kill = 0; kill < kills; kill++) {
       const worker = new Worker(folder);
       await worker.ready;
-      // at another moment each time: within the first steps, while an adapter is written, between two
-      await delay(40 + ((kill * 137) % 400));
-      worker.process.kill('SIGKILL');
-      const [, signal] = await worker.exited;
+      const signal = await killWhileWriting(worker, folder, 1 + (kill % 6));
       if (signal === 'SIGKILL') interrupted++;
       const stored = await assertWhole(folder);
       assert.ok(worker.encoded.length <= stored && stored <= count);
@@ -128,6 +125,23 @@ describe('the store of adapters', () => {
     assert.deepEqual(await temporaryFolders(folder), ['new.bb.tmp']);
   });
 });
+
+/** Kills a process at its n-th change of the store's files, so mostly while it writes; the signal that ended it. */
+async function killWhileWriting(
+  { process, exited }: Worker,
+  folder: string,
+  change: number,
+): Promise<unknown> {
+  let changes = 0;
+  const watcher = watch(folder, { recursive: true }, () => {
+    if (++changes === change) process.kill('SIGKILL');
+  });
+  try {
+    return (await exited)[1];
+  } finally {
+    watcher.close();
+  }
+}
 
 async function temporaryFolders(folder: string): Promise<string[]> {
   const models = await readdir(folder, { withFileTypes: true });
