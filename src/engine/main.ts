@@ -3,7 +3,6 @@
  *
  *     engine.mjs inference|index|training '{"extensionFolder": "...", "idleUnloadMs": 600000}'
  */
-import { constants, setPriority } from 'node:os';
 import { createMessageConnection, IPCMessageReader, IPCMessageWriter } from 'vscode-jsonrpc/node';
 import { notify, serve } from './channel.ts';
 
@@ -32,8 +31,6 @@ if (role === 'inference') {
     }),
   );
 } else if (role === 'training') {
-  // Answers and searches come first; they wait for somebody.
-  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const { trainingRole } = await import('./trainingRole.ts');
   serve<'training'>(connection, trainingRole());
 } else {

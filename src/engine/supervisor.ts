@@ -3,6 +3,7 @@
  * pending on any exit, starts it again with a growing delay, and after three crashes in a row leaves it down.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { getPriority, setPriority } from 'node:os';
 import {
   createMessageConnection,
   IPCMessageReader,
@@ -44,6 +45,12 @@ export interface SupervisorOptions {
   onStateChange?: (state: EngineState, message: string) => void;
   onNotification?: (notification: EngineNotification) => void;
 }
+
+/**
+ * As os.setPriority counts them. The editor comes first: its event loop must not wait while all processors compute an
+ * answer. Then what somebody waits for, which must get on beside a busy compiler too; then what takes hours.
+ */
+const priorities: Record<EngineRole, number> = { inference: 5, index: 5, training: 10 };
 
 const defaultRestartDelaysMs = [300, 1500];
 /** A process that has lived this long and crashes starts counting from one again. */
@@ -139,6 +146,7 @@ export class EngineSupervisor<Role extends EngineRole> {
       env: { ...process.env, ...this.#options.environment, ELECTRON_RUN_AS_NODE: '1' },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
+    giveWay(child, priorities[this.role]);
     for (const [stream, level] of [
       [child.stdout, 'info'],
       [child.stderr, 'warn'],
@@ -210,5 +218,15 @@ export class EngineSupervisor<Role extends EngineRole> {
     this.#state = state;
     this.#options.log(state === 'down' ? 'error' : state === 'restarting' ? 'warn' : 'info', message);
     this.#options.onStateChange?.(state, message);
+  }
+}
+
+/** Set from outside and at once, so that the threads which the process starts later inherit it. */
+function giveWay({ pid }: ChildProcess, priority: number): void {
+  if (pid === undefined) return;
+  try {
+    setPriority(pid, Math.max(priority, getPriority()));
+  } catch {
+    // It has ended already, which is told elsewhere, or it may not be done here: then all are equal.
   }
 }

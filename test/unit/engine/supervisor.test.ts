@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'mocha';
 import { EngineStoppedError, type EngineState, EngineSupervisor } from '../../../src/engine/supervisor.ts';
@@ -30,6 +31,14 @@ describe('the supervisor of an engine process', () => {
     const second = await supervisor.request('search', { query: 'b', count: 1 });
     assert.equal(first[0]!.path, second[0]!.path);
     assert.equal(first[0]!.path, String(supervisor.processId));
+  });
+
+  it('lets the editor go first', async () => {
+    start();
+    await search('a');
+    // Windows knows classes of priority, and this one is still its normal one.
+    const behind = process.platform === 'win32' ? 0 : 5;
+    assert.equal(getPriority(supervisor.processId), Math.max(getPriority(), behind));
   });
 
   it('delivers progress in order, before the reply', async () => {
