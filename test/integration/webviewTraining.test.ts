@@ -65,6 +65,29 @@ describe('training panel in Chromium', function () {
     await page.close();
   });
 
+  it('has whole steps on the axis of a run of a few steps', async () => {
+    const page = await open({ ...trainingState, steps: [], validations: [], step: 0 });
+    await page.evaluate(() => {
+      const drawn: string[] = [];
+      const { prototype } = CanvasRenderingContext2D;
+      const draw = Reflect.get(prototype, 'fillText') as (...values: unknown[]) => void;
+      prototype.fillText = function (...values: unknown[]) {
+        drawn.push(String(values[0]));
+        Reflect.apply(draw, this, values);
+      };
+      Object.assign(window, { drawn });
+    });
+    await sendToPanel(page, { type: 'events', events: [stepAt(1), stepAt(2), stepAt(3)] });
+    await page.locator('canvas').first().waitFor();
+    const labels = (): Promise<string[]> =>
+      page.evaluate(() => (window as unknown as { drawn: string[] }).drawn);
+    while (!(await labels()).includes('3')) await page.waitForTimeout(50);
+    // Losses have their decimals: what is left are steps.
+    const steps = (await labels()).filter((label) => /^[123](\.\d)?$/.test(label));
+    assert.deepEqual([...new Set(steps)].sort(), ['1', '2', '3']);
+    await page.close();
+  });
+
   it('says why a request failed, and fits 320 pixels', async () => {
     const page = await open(pausedTraining, 320);
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
