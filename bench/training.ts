@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { expectedTensors, openCheckpoint, readModelConfig } from '../src/checkpoint/checkpoint.ts';
 import { writeSafetensors } from '../src/checkpoint/safetensors.ts';
+import { keysAndValuesOf } from '../src/decoder/hostKeyValues.ts';
 import { DecoderSession } from '../src/decoder/session.ts';
 import { TrainingSession, type TrainingExample } from '../src/decoder/trainingSession.ts';
 
@@ -110,9 +111,11 @@ async function measure(mode: Mode): Promise<Measured> {
         const inputsEmbeds = new Float32Array([...passages, ...tail]);
         return { inputsEmbeds, length: passageTokens + tailTokens, labels: labels(passageTokens) };
       }
-      const past = await inference.allocate(1, passageTokens);
-      const forward = { adapters: [undefined], logitsIndices: [0], ropeLength: passageTokens + tailTokens };
-      await inference.forward({ inputsEmbeds: passages, sequence: passageTokens, cache: past, ...forward });
+      const sequence = await inference.memory.create(passageTokens);
+      const ropeLength = passageTokens + tailTokens;
+      const run = { sequence, inputsEmbeds: passages, adapter: undefined, ropeLength, logitsAt: [0] };
+      await inference.forward([run]);
+      const past = keysAndValuesOf(sequence);
       return { inputsEmbeds: tail, length: tailTokens, labels: labels(0), past };
     };
     const items: TrainingExample[] = [];

@@ -5,12 +5,11 @@
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { EmbeddingTable } from '../checkpoint/embeddingTable.ts';
 import { openTokenizer, type Tokenizer } from '../checkpoint/tokenizer.ts';
-import type { Checkpoint } from '../checkpoint/types.ts';
+import type { Checkpoint, LoraAdapter } from '../checkpoint/types.ts';
 import { CancelledError, messageOf, throwIfCancelled, UserError } from '../protocol/errors.ts';
 import { Answering } from './answering.ts';
-import { BatchDecoding, type DecodingRow } from './batchDecoding.ts';
 import { fitToContext } from './context.ts';
-import { release } from './keyValueCache.ts';
+import { keyValueBytes, type Sequence } from './keyValueMemory.ts';
 import { loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
@@ -20,6 +19,13 @@ import type { DecoderEvent, DecoderOptions, Device, GenerationSettings, Precisio
 
 /** Bytes of prefilled prompts that are kept between questions. */
 const prefixCacheBytes = 512 * 1024 * 1024;
+
+/** A prompt that is prefilled, with its first token chosen. */
+interface GrowingAnswer {
+  answering: Answering;
+  adapter: LoraAdapter | undefined;
+  sequence: Sequence;
+}
 
 export class Decoder {
   readonly checkpoint: Checkpoint;
@@ -48,7 +54,7 @@ export class Decoder {
     this.options = options;
     this.loadMs = loadMs;
     this.promptUnits = new PromptUnits(embeddings);
-    this.prefixCache = new PrefixCache(prefixCacheBytes, loaded.session.cacheElementBytes);
+    this.prefixCache = prefixCacheFor(loaded.session);
   }
 
   /**
@@ -59,7 +65,6 @@ export class Decoder {
   static async open(folder: string, options: DecoderOptions = {}): Promise<Decoder> {
     const start = performance.now();
     const checkpoint = await openCheckpoint(folder);
-    checkHeadSize(checkpoint);
     const tokenizer = await openTokenizer(folder, checkpoint.config.vocabSize);
     throwIfCancelled(options.signal);
     const loaded = await loadSession(checkpoint, options);
@@ -144,7 +149,7 @@ export class Decoder {
       device: 'cpu',
       precision: precision === 'f16' ? 'auto' : precision,
     });
-    this.prefixCache = new PrefixCache(prefixCacheBytes, this.session.cacheElementBytes);
+    this.prefixCache = prefixCacheFor(this.session);
     const notice = `The device ${device} failed (${what}). The model goes on on the CPU in ${this.precision}.`;
     this.loaded.reason = notice;
     this.options.onNotice?.(notice);
@@ -165,21 +170,43 @@ export class Decoder {
       this.prefixCache.clear();
       await this.session.prepareFor(adapters);
     }
-    const rows: DecodingRow[] = [];
-    let handedOver = false;
+    const growing: GrowingAnswer[] = [];
     try {
-      for await (const { index, cache, logits, sharedTokens } of prefill.run(toPrefill)) {
+      for await (const { index, sequence, logits, sharedTokens } of prefill.run(toPrefill)) {
         const answering = answers[index]!;
-        rows.push({ answering, adapter: prompts[index]!.adapter, cache, row: 0 });
+        growing.push({ answering, adapter: prompts[index]!.adapter, sequence });
         answering.sharedTokens = sharedTokens;
         yield* answering.accept(logits);
-        if (answering.finished) release(rows.pop()!.cache);
       }
-      handedOver = true;
+      for (;;) {
+        this.releaseFinished(growing);
+        if (growing.length === 0) return;
+        throwIfCancelled(signal);
+        yield* this.decodeNext(growing);
+      }
     } finally {
-      if (!handedOver) for (const { cache } of rows) release(cache);
+      for (const { sequence } of growing) this.session.memory.release(sequence);
     }
-    yield* new BatchDecoding(this.session, this.promptUnits, capacity).run(rows, signal);
+  }
+
+  /** One more token for each answer, all in one batch. */
+  private async *decodeNext(growing: readonly GrowingAnswer[]): AsyncGenerator<DecoderEvent> {
+    const runs = growing.map(async ({ answering, adapter, sequence }) => ({
+      sequence,
+      inputsEmbeds: await this.promptUnits.embeddings([answering.lastTokenId]),
+      adapter,
+      ropeLength: sequence.length + 1,
+      logitsAt: [0],
+    }));
+    const logits = await this.session.forward(await Promise.all(runs));
+    for (const [index, { answering }] of growing.entries()) yield* answering.accept(logits[index]!);
+  }
+
+  private releaseFinished(growing: GrowingAnswer[]): void {
+    for (const { sequence } of growing.filter(({ answering }) => answering.finished)) {
+      this.session.memory.release(sequence);
+    }
+    growing.splice(0, growing.length, ...growing.filter(({ answering }) => !answering.finished));
   }
 
   /** Frees the weights and closes the files. */
@@ -190,10 +217,7 @@ export class Decoder {
   }
 }
 
-/** The runtime's fused attention rotates heads of 16, 32, 48… values only. */
-function checkHeadSize({ folder, config: { headDim } }: Checkpoint): void {
-  if (headDim % 16 === 0) return;
-  throw new UserError(
-    `The model in ${folder} has attention heads of ${headDim} values; only multiples of 16 can be run.`,
-  );
+function prefixCacheFor({ config, memory }: DecoderSession): PrefixCache {
+  const bytes = keyValueBytes(config, 1, memory.elementBytes);
+  return new PrefixCache(prefixCacheBytes, bytes, (sequence) => memory.release(sequence));
 }

@@ -4,7 +4,9 @@
 import type { Checkpoint, TensorLocation } from '../checkpoint/types.ts';
 import type { ExternalData, Graph, Value } from '../onnx/graph.ts';
 import { dataTypes, type DataType } from '../onnx/proto.ts';
-import type { ActivationType } from './deviceMemory.ts';
+
+/** Type of activations, keys and values. */
+export type ActivationType = 'float32' | 'float16';
 
 /** The weights of one graph. */
 export interface GraphWeights {

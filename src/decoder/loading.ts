@@ -5,10 +5,11 @@ import {
   type QuantizedWeights,
 } from '../checkpoint/quantized/store.ts';
 import type { Checkpoint } from '../checkpoint/types.ts';
-import { chooseDevice } from './device.ts';
+import { UserError } from '../protocol/errors.ts';
+import { chooseDevice, type ChosenDevice } from './device.ts';
 import { choosePrecision } from './precision.ts';
 import { DecoderSession } from './session.ts';
-import type { DecoderOptions } from './types.ts';
+import type { DecoderOptions, Device } from './types.ts';
 
 export interface LoadedSession {
   session: DecoderSession;
@@ -21,7 +22,7 @@ export interface LoadedSession {
  * @throws UserError if the device or precision asked for cannot be had, or the model cannot be loaded
  */
 export async function loadSession(checkpoint: Checkpoint, options: DecoderOptions): Promise<LoadedSession> {
-  const device = await chooseDevice(options.device ?? 'auto');
+  const device = await deviceFor(checkpoint, options.device ?? 'auto');
   const { precision, reason } = choosePrecision(options.precision ?? 'auto', checkpoint, device);
   const session = await DecoderSession.open(checkpoint, {
     device: device.device,
@@ -34,6 +35,20 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
       : {}),
   });
   return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}` };
+}
+
+/** The runtime's fused attention, which a GPU is for, takes heads of 16, 32, 48… values only; the CPU any. */
+async function deviceFor(
+  { folder, config: { headDim } }: Checkpoint,
+  wanted: Device | 'auto',
+): Promise<ChosenDevice> {
+  const device = await chooseDevice(wanted);
+  if (device.device !== 'webgpu' || headDim % 16 === 0) return device;
+  if (wanted === 'auto')
+    return { device: 'cpu', reason: `attention heads of ${headDim} values are for the CPU only` };
+  throw new UserError(
+    `The model in ${folder} has attention heads of ${headDim} values; on ${wanted} only multiples of 16 can be run: use cpu or auto.`,
+  );
 }
 
 async function makeOrFind(

@@ -1,19 +1,18 @@
 /**
- * Prefilling the prompts of a comparison: what prompts share at their start is run through the model once, then its
- * keys and values are forked. SPRING's tokens come after the passages, so all variants share the passages.
+ * Prefilling the prompts of a comparison. The prompts of one adapter are a tree: what they share at their start is run
+ * through the model once, and the branches are forks. SPRING's tokens come after the passages, so all variants share
+ * the passages.
  */
 import type { LoraAdapter } from '../checkpoint/types.ts';
 import { throwIfCancelled } from '../protocol/errors.ts';
-import { release, type KeyValueCache } from './keyValueCache.ts';
+import type { Sequence } from './keyValueMemory.ts';
 import type { PrefixCache } from './prefixCache.ts';
 import { commonPrefixLength, type PromptUnits, type Units } from './promptUnits.ts';
 import { ropeRegime } from './rope.ts';
 import type { DecoderSession } from './session.ts';
 
 /** Positions per pass: between passes a cancellation is felt. */
-const chunkSize = 256;
-/** A shared piece shorter than this is not worth a pass of its own. */
-const minimumShared = 16;
+const passSize = 128;
 
 export interface PromptToPrefill {
   index: number;
@@ -23,12 +22,21 @@ export interface PromptToPrefill {
 
 export interface PrefilledPrompt {
   index: number;
-  /** One row, room for `capacity` positions; the receiver releases it. */
-  cache: KeyValueCache;
+  /** The receiver releases it. */
+  sequence: Sequence;
   /** Logits of the prompt's last position (vocabSize). */
   logits: Float32Array;
   /** Positions that were not run for this prompt alone: from the prefix cache or shared with prompts before it. */
   sharedTokens: number;
+}
+
+/** A stretch of the tree without branches: units to append to a sequence. */
+interface Stretch {
+  sequence: Sequence;
+  prompt: PromptToPrefill;
+  units: Units;
+  /** Where a prompt ends with it. */
+  end?: { sharedTokens: number };
 }
 
 export class Prefill {
@@ -37,8 +45,10 @@ export class Prefill {
   private readonly prefixCache: PrefixCache;
   private readonly capacity: number;
   private readonly signal: AbortSignal | undefined;
+  /** Sequences that have not been handed over. */
+  private readonly owned = new Set<Sequence>();
 
-  /** @param capacity positions that every cache gets: the longest prompt and its answer */
+  /** @param capacity positions that every sequence needs room for: the longest prompt and its answer */
   constructor(
     session: DecoderSession,
     promptUnits: PromptUnits,
@@ -58,88 +68,118 @@ export class Prefill {
     const groups = Map.groupBy(prompts, ({ adapter, units }) =>
       JSON.stringify([adapter?.id ?? '', ropeRegime(this.session.config, units.length)]),
     );
-    for (const [key, group] of groups) {
-      const shared = commonPrefixLength(group.map(({ units }) => units));
-      const limit = Math.min(...group.map(({ units }) => units.length)) - 1;
-      const known = this.prefixCache.find(key, group[0]!.units, Math.min(shared, limit));
-      const cache = known ? await this.copyOf(known) : await this.session.allocate(1, this.capacity);
-      let stored = false;
-      for await (const prefilled of this.branch(group, cache, known?.length ?? 0)) {
-        // one prompt of a group is enough for the next question: it holds the passages that all share
-        if (!stored) this.prefixCache.store(key, group[0]!.units, prefilled.cache);
-        stored = true;
-        yield prefilled;
+    let beside: Sequence | undefined;
+    try {
+      for (const [key, group] of groups) {
+        const { sequence, length } = await this.beginning(key, group, beside);
+        beside = sequence;
+        let stored = false;
+        for await (const prefilled of this.passes(this.branches(group, sequence, length, length))) {
+          // one prompt of a group is enough for the next question: it holds the passages that all share
+          if (!stored) await this.store(key, group, prefilled);
+          stored = true;
+          this.owned.delete(prefilled.sequence);
+          yield prefilled;
+        }
       }
+    } finally {
+      for (const sequence of this.owned) this.session.memory.release(sequence);
     }
   }
 
-  private async copyOf({ cache, length }: { cache: KeyValueCache; length: number }): Promise<KeyValueCache> {
-    try {
-      return await this.session.gather([{ cache, row: 0, length }], this.capacity);
-    } finally {
-      release(cache);
-    }
+  /** The sequence that a group's tree grows from: what an earlier question left, or an empty one. */
+  private async beginning(
+    key: string,
+    group: readonly PromptToPrefill[],
+    beside: Sequence | undefined,
+  ): Promise<{ sequence: Sequence; length: number }> {
+    const { memory } = this.session;
+    const limit = commonLength(group);
+    const known = this.prefixCache.find(key, group[0]!.units, limit);
+    const sequence = known
+      ? await memory.copy(known.sequence, known.length, this.capacity, beside)
+      : await memory.create(this.capacity, beside);
+    this.owned.add(sequence);
+    return { sequence, length: known?.length ?? 0 };
+  }
+
+  private async store(
+    key: string,
+    group: readonly PromptToPrefill[],
+    { index, sequence }: PrefilledPrompt,
+  ): Promise<void> {
+    const { units } = group.find((prompt) => prompt.index === index)!;
+    const copy = await this.session.memory.copy(sequence, units.length, units.length);
+    this.prefixCache.store(key, units, copy);
   }
 
   /**
-   * Prefills a group of prompts of which `cache` holds the same first positions. Takes over the cache.
+   * The tree's stretches, each behind what it follows. A branch's sequence is forked when its stretch is asked for.
+   * @param position where `sequence` ends once all stretches before are run
    * @param shared how many of those positions the group's first prompt did not pay for
    */
-  private async *branch(
+  private async *branches(
     group: readonly PromptToPrefill[],
-    cache: KeyValueCache,
+    sequence: Sequence,
+    position: number,
     shared: number,
-  ): AsyncGenerator<PrefilledPrompt> {
-    let owned = true;
-    try {
-      const first = group[0]!;
-      if (group.length === 1) {
-        const logits = await this.append(first, cache, first.units.length);
-        owned = false;
-        yield { index: first.index, cache, logits, sharedTokens: shared };
-        return;
-      }
-      // every prompt keeps at least one position of its own, whose logits it needs
-      const shortest = Math.min(...group.map(({ units }) => units.length));
-      const common = Math.min(commonPrefixLength(group.map(({ units }) => units)), shortest - 1);
-      if (common - cache.lengths[0]! >= minimumShared) await this.append(first, cache, common);
-      const position = cache.lengths[0]!;
-      const members = Map.groupBy(group, (prompt) =>
-        prompt.units.length === common + 1 ? prompt : prompt.units[common],
-      );
-      let number = 0;
-      for (const branch of members.values()) {
-        const isLast = ++number === members.size;
-        const source = { cache, row: 0, length: position };
-        const fork = isLast ? cache : await this.session.gather([source], this.capacity);
-        if (isLast) owned = false;
-        yield* this.branch(branch, fork, number === 1 ? shared : position);
-      }
-    } finally {
-      if (owned) release(cache);
+  ): AsyncGenerator<Stretch> {
+    const first = group[0]!;
+    if (group.length === 1) {
+      yield { sequence, prompt: first, units: first.units.slice(position), end: { sharedTokens: shared } };
+      return;
+    }
+    const common = commonLength(group);
+    if (common > position) yield { sequence, prompt: first, units: first.units.slice(position, common) };
+    const members = Map.groupBy(group, (prompt) =>
+      prompt.units.length === common + 1 ? prompt : prompt.units[common],
+    );
+    let number = 0;
+    for (const branch of members.values()) {
+      const isLast = ++number === members.size;
+      const fork = isLast ? sequence : await this.session.memory.fork(sequence, common, this.capacity);
+      this.owned.add(fork);
+      yield* this.branches(branch, fork, common, number === 1 ? shared : common);
     }
   }
 
-  /** Appends the prompt's units up to `end` to the cache, in chunks; returns the logits of the last. */
-  private async append(
-    { units, adapter }: PromptToPrefill,
-    cache: KeyValueCache,
-    end: number,
-  ): Promise<Float32Array> {
-    let logits = new Float32Array();
-    while (cache.lengths[0]! < end) {
-      throwIfCancelled(this.signal);
-      const start = cache.lengths[0]!;
-      const chunk = units.slice(start, Math.min(end, start + chunkSize));
-      logits = (await this.session.forward({
-        inputsEmbeds: await this.promptUnits.embeddings(chunk),
-        sequence: chunk.length,
-        cache,
-        adapters: [adapter],
-        logitsIndices: [chunk.length - 1],
-        ropeLength: units.length,
-      })) as Float32Array<ArrayBuffer>;
+  /** Runs stretches through the model, as many positions at a time as a pass takes. */
+  private async *passes(stretches: AsyncIterable<Stretch>): AsyncGenerator<PrefilledPrompt> {
+    let pass: Stretch[] = [];
+    let room = passSize;
+    for await (const { units, end, ...stretch } of stretches) {
+      for (let start = 0; start < units.length;) {
+        const piece = units.slice(start, start + room);
+        start += piece.length;
+        room -= piece.length;
+        pass.push({ ...stretch, units: piece, ...(end && start === units.length ? { end } : {}) });
+        if (room > 0 && this.session.memory.mixesSequences) continue;
+        yield* this.pass(pass);
+        pass = [];
+        room = passSize;
+      }
     }
-    return logits;
+    if (pass.length > 0) yield* this.pass(pass);
   }
+
+  private async *pass(stretches: readonly Stretch[]): AsyncGenerator<PrefilledPrompt> {
+    throwIfCancelled(this.signal);
+    const runs = stretches.map(async ({ sequence, prompt, units }) => ({
+      sequence,
+      inputsEmbeds: await this.promptUnits.embeddings(units),
+      adapter: prompt.adapter,
+      ropeLength: prompt.units.length,
+      logitsAt: [units.length - 1],
+    }));
+    const logits = await this.session.forward(await Promise.all(runs));
+    for (const [run, { sequence, prompt, end }] of stretches.entries()) {
+      if (end) yield { index: prompt.index, sequence, logits: logits[run]!, ...end };
+    }
+  }
+}
+
+/** What the prompts share at their start; each keeps at least one position of its own, whose logits it needs. */
+function commonLength(group: readonly PromptToPrefill[]): number {
+  const shortest = Math.min(...group.map(({ units }) => units.length));
+  return Math.min(commonPrefixLength(group.map(({ units }) => units)), shortest - 1);
 }

@@ -3,7 +3,7 @@
  * model again. Bounded in bytes, least recently used out first.
  */
 import { LRUCache } from 'lru-cache';
-import { release, retain, type KeyValueCache } from './keyValueCache.ts';
+import type { Sequence } from './keyValueMemory.ts';
 import { commonPrefixLength, type Units } from './promptUnits.ts';
 
 /** A find of fewer positions would cost more to copy than it saves. */
@@ -12,8 +12,8 @@ const minimumLength = 16;
 interface Entry {
   key: string;
   units: Units;
-  /** Row 0 holds the units; who else owns it may write behind them. */
-  cache: KeyValueCache;
+  /** Holds the units and nothing else. */
+  sequence: Sequence;
 }
 
 export class PrefixCache {
@@ -22,22 +22,22 @@ export class PrefixCache {
 
   /**
    * @param maxBytes of keys and values in all
-   * @param elementBytes bytes of one element of them
+   * @param bytesPerPosition of keys and values
+   * @param release gives a sequence's memory back
    */
-  constructor(maxBytes: number, elementBytes: number) {
+  constructor(maxBytes: number, bytesPerPosition: number, release: (sequence: Sequence) => void) {
     this.entries = new LRUCache({
       maxSize: maxBytes,
-      sizeCalculation: ({ cache }) =>
-        cache.tensors.reduce((bytes, { size }) => bytes + elementBytes * size, 1),
-      dispose: ({ cache }) => release(cache),
+      sizeCalculation: ({ units }) => Math.max(1, units.length * bytesPerPosition),
+      dispose: ({ sequence }) => release(sequence),
     });
   }
 
   /**
-   * The stored prompt with the longest start in common, and how long that is (at most `maxLength`). The caller owns
-   * the cache too, must not write to it and releases it.
+   * The stored prompt with the longest start in common, and how long that is (at most `maxLength`). It is the cache's:
+   * valid until something is stored.
    */
-  find(key: string, units: Units, maxLength: number): { cache: KeyValueCache; length: number } | undefined {
+  find(key: string, units: Units, maxLength: number): { sequence: Sequence; length: number } | undefined {
     let best: { number: number; length: number } | undefined;
     for (const [number, entry] of this.entries.entries()) {
       if (entry.key !== key) continue;
@@ -45,16 +45,16 @@ export class PrefixCache {
       if (length >= minimumLength && length > (best?.length ?? 0)) best = { number, length };
     }
     if (!best) return undefined;
-    return { cache: retain(this.entries.get(best.number)!.cache), length: best.length };
+    return { sequence: this.entries.get(best.number)!.sequence, length: best.length };
   }
 
-  /** Keeps a prefilled prompt; earlier ones that it mostly contains are dropped. */
-  store(key: string, units: Units, cache: KeyValueCache): void {
+  /** Keeps a prefilled prompt, and takes over its sequence; earlier ones that it mostly contains are dropped. */
+  store(key: string, units: Units, sequence: Sequence): void {
     for (const [number, entry] of this.entries.entries()) {
       const common = entry.key === key ? commonPrefixLength([entry.units, units]) : 0;
       if (common >= 0.75 * entry.units.length) this.entries.delete(number);
     }
-    this.entries.set(this.nextNumber++, { key, units, cache: retain(cache) });
+    this.entries.set(this.nextNumber++, { key, units, sequence });
   }
 
   clear(): void {

@@ -4,8 +4,7 @@ import type { LinearRecipe } from '../checkpoint/quantized/recipe.ts';
 import type { QuantizedWeights } from '../checkpoint/quantized/store.ts';
 import type { TensorLocation } from '../checkpoint/types.ts';
 import { microsoftDomain, type ExternalData, type Graph, type Value } from '../onnx/graph.ts';
-import type { ActivationType } from './deviceMemory.ts';
-import { externalWeight, type GraphWeights } from './graphWeights.ts';
+import { externalWeight, type ActivationType, type GraphWeights } from './graphWeights.ts';
 
 /** Activations are quantised to 8 bits block by block, which the CPU's integer instructions need. */
 const int8Activations = 4;

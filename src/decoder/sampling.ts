@@ -14,6 +14,9 @@ export interface SampledToken {
   alternatives: { tokenId: number; logProbability: number }[];
 }
 
+/** Tokens that much below the best add less than 1e-12 to the logarithm of a sum over any vocabulary. */
+const negligible = -40;
+
 /** Chooses tokens for one prompt; holds the random stream and the tokens seen so far. */
 export class Sampler {
   private readonly settings: GenerationSettings;
@@ -84,10 +87,14 @@ export class Sampler {
 }
 
 function logSumExp(logits: Float32Array): number {
+  // indexed loops: this runs for every token, and an iterator takes twice the time
   let maximum = -Infinity;
-  for (const logit of logits) if (logit > maximum) maximum = logit;
+  for (let i = 0; i < logits.length; i++) if (logits[i]! > maximum) maximum = logits[i]!;
   let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - maximum);
+  for (let i = 0; i < logits.length; i++) {
+    const below = logits[i]! - maximum;
+    if (!(below < negligible)) sum += Math.exp(below); // also for NaN, which must show
+  }
   if (!Number.isFinite(maximum) || !Number.isFinite(sum)) {
     throw new UserError(
       'The model gave logits that are not finite numbers, so any answer would be garbage. Its weights or the ' +

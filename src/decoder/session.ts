@@ -1,40 +1,19 @@
 /**
- * One loaded model: the inference graph in an onnxruntime session, and the memory of its keys and values.
+ * One loaded model: the inference graph in an onnxruntime session, and memory for keys and values.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { QuantizedWeights } from '../checkpoint/quantized/store.ts';
 import type { Checkpoint, LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
-import { DeviceMemory, type ActivationType } from './deviceMemory.ts';
-import { CheckpointWeights } from './graphWeights.ts';
+import { DeviceKeyValues } from './deviceKeyValues.ts';
+import { DeviceTensors } from './deviceTensors.ts';
+import { CheckpointWeights, type ActivationType } from './graphWeights.ts';
+import { HostKeyValues } from './hostKeyValues.ts';
 import { emitInferenceGraph } from './inferenceGraph.ts';
-import {
-  appendToHost,
-  HostCacheMemory,
-  type CacheMemory,
-  type CacheRow,
-  type KeyValueCache,
-} from './keyValueCache.ts';
+import { keyValueNames, positionsOf, type KeyValueMemory, type Run } from './keyValueMemory.ts';
 import { LoraInputs } from './loraInputs.ts';
 import { QuantizedGraphWeights } from './quantizedGraphWeights.ts';
-import { ropeRegime, ropeTables } from './rope.ts';
 import type { Device, Precision } from './types.ts';
-
-/** One pass through the model. */
-export interface ForwardInput {
-  /** (rows, sequence, hiddenSize) */
-  inputsEmbeds: Float32Array;
-  /** New positions of each row: any number for one row, 1 for several (rows may differ in length). */
-  sequence: number;
-  /** The new keys and values are appended to it, its lengths grow by `sequence`. */
-  cache: KeyValueCache;
-  /** The adapter of each row. */
-  adapters: readonly (LoraAdapter | undefined)[];
-  /** Positions within `sequence` whose logits are wanted. */
-  logitsIndices: readonly number[];
-  /** Length of the sequence by which length-dependent rotary tables are chosen. */
-  ropeLength: number;
-}
 
 export interface SessionOptions {
   device: Device;
@@ -44,27 +23,18 @@ export interface SessionOptions {
   float16?: boolean;
   /** For int8 and int4: the weights to load instead of the checkpoint's own. */
   quantized?: QuantizedWeights;
-  /** See InferenceGraphOptions; default false. */
+  /** Keep to attention kernels that do not depend on the adapter's subgroups (device.ts tests them). */
   plainAttention?: boolean;
-}
-
-/** Cosines and sines as inputs of the graph. */
-interface RotaryInputs {
-  positions: number;
-  cos: Tensor;
-  sin: Tensor;
 }
 
 export class DecoderSession {
   readonly config: ModelConfig;
-  private readonly checkpoint: Checkpoint;
   readonly options: Readonly<SessionOptions>;
-  private readonly activations: ActivationType;
-  private readonly memory: CacheMemory;
-  /** On the WebGPU device: the same as `memory`. */
-  private readonly deviceMemory: DeviceMemory | undefined;
+  /** Where its sequences live. */
+  readonly memory: KeyValueMemory;
+  private readonly checkpoint: Checkpoint;
+  private readonly device: DeviceTensors | undefined;
   private readonly loraInputs: LoraInputs;
-  private readonly tables = new Map<string, RotaryInputs>();
   private session: InferenceSession;
   /** Whether the loaded graph takes adapters. */
   private hasLora = false;
@@ -73,11 +43,12 @@ export class DecoderSession {
     this.checkpoint = checkpoint;
     this.config = checkpoint.config;
     this.options = options;
-    this.activations = activationType(options);
     this.session = session;
-    if (options.device === 'webgpu') this.deviceMemory = new DeviceMemory(this.config, this.activations);
-    this.memory = this.deviceMemory ?? new HostCacheMemory(this.config);
-    this.loraInputs = new LoraInputs(this.config, this.deviceMemory?.upload.bind(this.deviceMemory));
+    if (options.device === 'webgpu') this.device = new DeviceTensors(activationType(options));
+    this.memory = this.device
+      ? new DeviceKeyValues(this.config, this.device)
+      : new HostKeyValues(this.config);
+    this.loraInputs = new LoraInputs(this.config, this.device?.upload.bind(this.device));
   }
 
   /**
@@ -100,62 +71,36 @@ export class DecoderSession {
     return elements * this.memory.elementBytes;
   }
 
-  /** Bytes of one element of keys and values. */
-  get cacheElementBytes(): number {
-    return this.memory.elementBytes;
-  }
-
-  /** An empty cache with this many rows and positions; the caller releases it. */
-  allocate(rows: number, capacity: number): Promise<KeyValueCache> {
-    return this.memory.allocate(rows, capacity);
-  }
-
-  /** A new cache made of rows of others; the caller releases it. */
-  gather(sources: readonly CacheRow[], capacity: number): Promise<KeyValueCache> {
-    return this.memory.gather(sources, capacity);
-  }
-
-  /** Runs the model. @returns logits (rows * logitsIndices.length, vocabSize) */
-  async forward(input: ForwardInput): Promise<Float32Array> {
-    const { inputsEmbeds, sequence, cache, adapters, logitsIndices } = input;
-    await this.prepareFor(adapters);
-    const totals = cache.lengths.map((length) => length + sequence);
-    const { cos, sin } = await this.rotaryInputs(cache.capacity, input.ropeLength);
-    const feeds: Record<string, Tensor> = {
-      inputs_embeds: new Tensor('float32', inputsEmbeds, [cache.rows, sequence, this.config.hiddenSize]),
-      batch_shape: int64(cache.rows, sequence, -1),
-      logits_indices: int64(...logitsIndices),
-      seqlens_k: new Tensor(
-        'int32',
-        Int32Array.from(totals, (total) => total - 1),
-        [cache.rows],
-      ),
-      total_sequence_length: new Tensor('int32', Int32Array.of(Math.max(...totals)), []),
-      cos_cache: cos,
-      sin_cache: sin,
-      ...(this.hasLora ? await this.loraInputs.of(adapters) : {}),
-    };
-    if (!this.deviceMemory) feeds['positions'] = positionsFrom(cache.lengths, sequence);
-    cache.tensors.forEach((tensor, index) => (feeds[pastName(index)] = tensor));
-    const results = await this.session.run(feeds);
-    if (this.deviceMemory) {
-      cache.tensors.forEach((tensor, index) => {
-        tensor.dispose();
-        cache.tensors[index] = results[presentName(index)] as Tensor;
+  /**
+   * Runs the model on new positions of sequences, all of one comparison (begun with one `create`, or forks of it).
+   * Runs of several positions go together only if they have the same adapter.
+   * @returns for each run the logits that it wants (logitsAt.length, vocabSize)
+   */
+  async forward(runs: readonly Run[]): Promise<Float32Array[]> {
+    await this.prepareFor(runs.map(({ adapter }) => adapter));
+    const logits = new Map<Run, Float32Array>();
+    for (const pass of this.memory.passes(runs)) {
+      const results = await this.session.run({
+        ...(await this.inputs(pass)),
+        ...(await this.memory.feeds(pass)),
       });
-    } else {
-      const news = cache.tensors.map((_, index) => results[newName(index)]!.data as Float32Array);
-      appendToHost(this.config, cache, news, sequence);
+      this.memory.accept(pass, results);
+      const data = results['logits']!.data as Float32Array;
+      let row = 0;
+      for (const run of pass) {
+        const end = row + run.logitsAt.length;
+        logits.set(run, data.subarray(row * this.config.vocabSize, end * this.config.vocabSize));
+        row = end;
+      }
     }
-    cache.lengths.splice(0, cache.rows, ...totals);
-    return results['logits']!.data as Float32Array;
+    return runs.map((run) => logits.get(run)!);
   }
 
-  /** Frees weights and helpers; caches must have been released before. */
+  /** Frees weights and helpers; sequences must have been released before. */
   async dispose(): Promise<void> {
     this.loraInputs.dispose();
-    this.disposeTables();
     await this.memory.dispose();
+    await this.device?.dispose();
     await this.session.release();
   }
 
@@ -166,7 +111,7 @@ export class DecoderSession {
 
   /**
    * Makes the session take adapters. Until the first adapter comes the graph has no LoRA inputs, which is faster; then
-   * it is loaded once more, with them. Caches on a device that have been through the model must be released before.
+   * it is loaded once more, with them. Sequences on a device that have been through the model must be released before.
    */
   async prepareFor(adapters: readonly (LoraAdapter | undefined)[]): Promise<void> {
     if (this.takes(adapters)) return;
@@ -175,34 +120,28 @@ export class DecoderSession {
     this.hasLora = true;
   }
 
-  /** Tables with at least `positions` rows; kept, and grown by doubling. */
-  private async rotaryInputs(positions: number, sequenceLength: number): Promise<RotaryInputs> {
-    const regime = ropeRegime(this.config, sequenceLength);
-    const known = this.tables.get(regime);
-    if (known && known.positions >= positions) return known;
-    // a table of a length-dependent regime is used for one length only: keep just the last of them
-    if (known || this.tables.size > 2) this.disposeTables();
-    const size = Math.max(positions, 2 * (known?.positions ?? 128));
-    const tables = ropeTables(this.config, size, sequenceLength);
-    const input = async (data: Float32Array): Promise<Tensor> => {
-      const tensor = new Tensor('float32', data, [tables.positions, tables.halfDim]);
-      return this.deviceMemory ? await this.deviceMemory.upload(tensor) : tensor;
+  /** What a pass needs beside the attention's inputs. */
+  private async inputs(pass: readonly Run[]): Promise<Record<string, Tensor>> {
+    const counts = pass.map((run) => positionsOf(run, this.config));
+    const starts = counts.map((_, run) => counts.slice(0, run).reduce((sum, count) => sum + count, 0));
+    const tokens = counts.reduce((sum, count) => sum + count, 0);
+    const { hiddenSize } = this.config;
+    const embeds = new Float32Array(tokens * hiddenSize);
+    pass.forEach(({ inputsEmbeds }, run) => embeds.set(inputsEmbeds, starts[run]! * hiddenSize));
+    const indices = pass.flatMap(({ logitsAt }, run) => logitsAt.map((index) => starts[run]! + index));
+    const inputs: Record<string, Tensor> = {
+      inputs_embeds: new Tensor('float32', embeds, [tokens, hiddenSize]),
+      logits_indices: int64(...indices),
     };
-    const inputs = {
-      positions: tables.positions,
-      cos: await input(tables.cos),
-      sin: await input(tables.sin),
-    };
-    this.tables.set(regime, inputs);
-    return inputs;
-  }
-
-  private disposeTables(): void {
-    for (const { cos, sin } of this.tables.values()) {
-      if (cos.location === 'gpu-buffer') cos.dispose();
-      if (sin.location === 'gpu-buffer') sin.dispose();
+    // one position each: every run is a row with an adapter of its own
+    const adapters = tokens === pass.length ? pass.map(({ adapter }) => adapter) : [pass[0]!.adapter];
+    if (adapters.length === 1 && pass.some(({ adapter }) => adapter !== adapters[0])) {
+      throw new Error('Runs of several positions need the same adapter.');
     }
-    this.tables.clear();
+    if (this.hasLora || this.device) {
+      inputs['batch_shape'] = int64(adapters.length, tokens / adapters.length, -1);
+    }
+    return this.hasLora ? { ...inputs, ...(await this.loraInputs.of(adapters)) } : inputs;
   }
 }
 
@@ -228,8 +167,7 @@ async function createSession(
     {
       activations,
       lora,
-      cacheOutputs: options.device === 'webgpu' ? 'present' : 'new',
-      plainAttention: options.plainAttention ?? false,
+      attention: options.device !== 'webgpu' ? 'slots' : options.plainAttention ? 'plain' : 'fused',
     },
   );
   const { bytes, externalFolder } = graph.encode();
@@ -244,8 +182,9 @@ async function createSession(
   };
   if (options.device === 'webgpu') {
     session['disable_cpu_ep_fallback'] = '1';
-    const caches = Array.from({ length: 2 * config.numLayers }, (_, index) => presentName(index));
-    sessionOptions.preferredOutputLocation = Object.fromEntries(caches.map((name) => [name, 'gpu-buffer']));
+    sessionOptions.preferredOutputLocation = Object.fromEntries(
+      keyValueNames(config, 'present').map((name) => [name, 'gpu-buffer']),
+    );
   } else if (!options.quantized) {
     // float weights stay pages of the file; the kernels of quantised weights need their own layout
     session['disable_prepacking'] = '1';
@@ -257,27 +196,6 @@ async function createSession(
       cause: error,
     });
   }
-}
-
-function pastName(index: number): string {
-  return `${index % 2 === 0 ? 'past_key' : 'past_value'}.${Math.floor(index / 2)}`;
-}
-
-function presentName(index: number): string {
-  return `${index % 2 === 0 ? 'present_key' : 'present_value'}.${Math.floor(index / 2)}`;
-}
-
-function newName(index: number): string {
-  return `${index % 2 === 0 ? 'new_key' : 'new_value'}.${Math.floor(index / 2)}`;
-}
-
-/** int64 (rows, sequence): each row goes on behind its length. */
-function positionsFrom(lengths: readonly number[], sequence: number): Tensor {
-  const positions = new BigInt64Array(lengths.length * sequence);
-  lengths.forEach((length, row) => {
-    for (let i = 0; i < sequence; i++) positions[row * sequence + i] = BigInt(length + i);
-  });
-  return new Tensor('int64', positions, [lengths.length, sequence]);
 }
 
 function int64(...values: number[]): Tensor {

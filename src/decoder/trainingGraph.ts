@@ -2,12 +2,13 @@
  * The graph that learns: the same decoder as inferenceGraph.ts, of operators whose gradients are known, with the loss
  * on the labelled positions and the gradients that are asked for.
  */
-import type { Checkpoint, ModelConfig } from '../checkpoint/types.ts';
+import type { Checkpoint } from '../checkpoint/types.ts';
 import { emitCrossEntropy } from '../onnx/crossEntropy.ts';
 import { emitGradients } from '../onnx/gradient.ts';
 import { Graph, microsoftDomain, type Value } from '../onnx/graph.ts';
 import { emitDecoder, loraKey, loraTargets, type DecoderOperators } from './architecture.ts';
 import { externalWeight } from './graphWeights.ts';
+import { CommonOperators } from './operators.ts';
 import { rotaryDim } from './rope.ts';
 
 export interface TrainingGraphOptions {
@@ -29,7 +30,7 @@ const blocked = -1e9;
  *
  * Inputs: `inputs_embeds` (batch, sequence, hiddenSize); `positions` int64 (batch, sequence); `key_positions` int64
  * (batch, past + sequence), paddingPosition where there is no key; `cos_cache`, `sin_cache` (positions, rotaryDim / 2);
- * `past_key.N`, `past_value.N` (batch, keyValueHeads, past, headDim), rotated keys as inference stores them;
+ * `past_key.N`, `past_value.N` (batch, past, keyValueHeads, headDim), rotated keys as inference stores them;
  * `lora_a.L.M` (rank, in), `lora_b.L.M` (out, rank), `lora_scaling` (); `label_indices` int64 (labels): rows of the
  * flattened (batch * sequence) whose logits predict a label; `label_targets` int64 (labels, 2): 0, 1, 2, … beside the
  * token ids; `label_weights` (labels, 1). The objective is the sum of losses times weights.
@@ -62,11 +63,9 @@ export function emitTrainingGraph(checkpoint: Checkpoint, options: TrainingGraph
   return graph;
 }
 
-class TrainingOperators implements DecoderOperators {
+class TrainingOperators extends CommonOperators implements DecoderOperators {
   /** See emitGradients. */
   readonly reshapesBack = new Map<Value, Value>();
-  private readonly graph: Graph;
-  private readonly config: ModelConfig;
   private readonly checkpoint: Checkpoint;
   private readonly past: boolean;
   private readonly weights = new Map<string, Value>();
@@ -83,9 +82,8 @@ class TrainingOperators implements DecoderOperators {
   private readonly constantShapes = new Map<string, Value>();
 
   constructor(graph: Graph, checkpoint: Checkpoint, inputsEmbeds: Value, options: TrainingGraphOptions) {
-    this.graph = graph;
+    super(graph, checkpoint.config);
     this.checkpoint = checkpoint;
-    this.config = checkpoint.config;
     this.past = options.past;
     const halfDim = rotaryDim(this.config) / 2;
     this.positions = graph.input('positions', 'int64', ['batch', 'sequence']);
@@ -103,26 +101,8 @@ class TrainingOperators implements DecoderOperators {
     }
   }
 
-  add(a: Value, b: Value): Value {
-    return this.graph.node('Add', [a, b]);
-  }
-
-  multiply(a: Value, b: Value): Value {
-    return this.graph.node('Mul', [a, b]);
-  }
-
-  silu(x: Value): Value {
-    return this.graph.node('QuickGelu', [x], { alpha: { float: 1 } }, { domain: microsoftDomain });
-  }
-
-  split(x: Value, sizes: readonly number[]): Value[] {
-    const types = sizes.map(() => x.type);
-    return this.graph.nodeWithOutputs('Split', [x, this.graph.integers(...sizes)], types, { axis: -1 });
-  }
-
   rmsNorm(x: Value, weightName: string): Value {
-    const attributes = { axis: -1, epsilon: { float: this.config.rmsNormEps } };
-    return this.graph.node('SimplifiedLayerNormalization', [x, this.weight(weightName)], attributes);
+    return this.normalize(x, this.weight(weightName));
   }
 
   headNorm(x: Value, weightName: string, heads: number): Value {
@@ -151,17 +131,16 @@ class TrainingOperators implements DecoderOperators {
     const { graph, config } = this;
     const { numHeads, numKeyValueHeads: groups, headDim } = config;
     const scaled = graph.node('Mul', [q, graph.scalar(1 / Math.sqrt(headDim))]);
-    const query = this.toHeads(this.rotate(scaled, numHeads), numHeads); // (batch, heads, sequence, headDim)
+    const query = this.byHead(this.perHead(this.rotate(scaled, numHeads), numHeads)); // (batch, heads, sequence, headDim)
     const stacked = this.reshape(
       query,
       this.shape(0, groups, -1, headDim),
       this.shape(0, numHeads, -1, headDim),
     );
-    const key = this.withPast(`past_key.${layer}`, this.toHeads(this.rotate(k, groups), groups));
-    const value = this.withPast(
-      `past_value.${layer}`,
-      this.toHeads(this.unflatten(v, groups * headDim), groups),
-    );
+    const keys = this.perHead(this.rotate(k, groups), groups);
+    const values = this.perHead(this.unflatten(v, groups * headDim), groups);
+    const key = this.byHead(this.withPast(`past_key.${layer}`, keys));
+    const value = this.byHead(this.withPast(`past_value.${layer}`, values));
     const transposed = graph.node('Transpose', [key], { perm: [0, 1, 3, 2] });
     const products = graph.node('MatMul', [stacked, transposed]); // (batch, groups, group * sequence, keys)
     const scores = this.reshape(products, this.shape(0, numHeads, -1, 0), this.shape(0, groups, -1, 0));
@@ -219,17 +198,21 @@ class TrainingOperators implements DecoderOperators {
     );
   }
 
-  /** (batch, sequence, heads * headDim) to (batch, heads, sequence, headDim) */
-  private toHeads(x: Value, heads: number): Value {
-    const perHead = this.reshape(x, this.shape(0, 0, heads, this.config.headDim), this.shape(0, 0, -1));
-    return this.graph.node('Transpose', [perHead], { perm: [0, 2, 1, 3] });
+  /** (batch, sequence, heads * headDim) to (batch, sequence, heads, headDim) */
+  private perHead(x: Value, heads: number): Value {
+    return this.reshape(x, this.shape(0, 0, heads, this.config.headDim), this.shape(0, 0, -1));
+  }
+
+  /** (batch, sequence, heads, headDim) to (batch, heads, sequence, headDim) */
+  private byHead(x: Value): Value {
+    return this.graph.node('Transpose', [x], { perm: [0, 2, 1, 3] });
   }
 
   private withPast(name: string, value: Value): Value {
     if (!this.past) return value;
     const { numKeyValueHeads, headDim } = this.config;
-    const past = this.graph.input(name, 'float32', ['batch', numKeyValueHeads, 'past', headDim]);
-    return this.graph.node('Concat', [past, value], { axis: 2 });
+    const past = this.graph.input(name, 'float32', ['batch', 'past', numKeyValueHeads, headDim]);
+    return this.graph.node('Concat', [past, value], { axis: 1 });
   }
 
   /** 0 where a query sees a key: not in its future, and within the window. */

@@ -4,8 +4,8 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Checkpoint, ModelConfig } from '../checkpoint/types.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
-import type { KeyValueCache } from './keyValueCache.ts';
-import { ropeRegime, ropeTables, type RopeTables } from './rope.ts';
+import { keyValueNames, type PastKeysAndValues } from './keyValueMemory.ts';
+import { RotaryTables } from './rotaryTables.ts';
 import { emitTrainingGraph, paddingPosition, type TrainingGraphOptions } from './trainingGraph.ts';
 
 /** One sequence, or the end of one whose beginning is already keys and values. */
@@ -13,8 +13,8 @@ export interface TrainingExample {
   /** (length, hiddenSize) */
   inputsEmbeds: Float32Array;
   length: number;
-  /** One row: what comes before, a constant. Only in a graph with `past`. */
-  past?: KeyValueCache;
+  /** What comes before, a constant. Only in a graph with `past`. */
+  past?: PastKeysAndValues;
   /** `index`: position within this sequence whose logits should predict the token. */
   labels: readonly { index: number; tokenId: number }[];
 }
@@ -37,12 +37,13 @@ export class TrainingSession {
   readonly config: ModelConfig;
   private readonly options: TrainingGraphOptions;
   private readonly session: InferenceSession;
-  private readonly tables = new Map<string, RopeTables>();
+  private readonly tables: RotaryTables;
 
   private constructor(config: ModelConfig, options: TrainingGraphOptions, session: InferenceSession) {
     this.config = config;
     this.options = options;
     this.session = session;
+    this.tables = new RotaryTables(config);
   }
 
   /**
@@ -130,7 +131,7 @@ export class TrainingSession {
       for (let j = 0; j < before; j++) keys[j] = BigInt(j);
       for (let j = 0; j < example.length; j++) keys[past + j] = BigInt(before + j);
     });
-    const tables = this.ropeTables(past + sequence, pastLength(examples[0]!) + examples[0]!.length);
+    const tables = this.tables.get(past + sequence, pastLength(examples[0]!) + examples[0]!.length);
     const tableDims = [tables.positions, tables.halfDim];
     return {
       inputs_embeds: new Tensor('float32', embeds, [batch, sequence, hiddenSize]),
@@ -141,52 +142,25 @@ export class TrainingSession {
     };
   }
 
-  /** (batch, keyValueHeads, past, headDim) per layer; a single cache that is exactly full is given as it is. */
+  /** (batch, past, keyValueHeads, headDim) per layer; that of a single example is given as it is. */
   private pastFeeds(examples: readonly TrainingExample[], past: number): Record<string, Tensor> {
-    const { numLayers, numKeyValueHeads: heads, headDim } = this.config;
-    const feeds: Record<string, Tensor> = {};
-    const dims = [examples.length, heads, past, headDim];
-    for (let index = 0; index < 2 * numLayers; index++) {
-      const name = `${index % 2 === 0 ? 'past_key' : 'past_value'}.${Math.floor(index / 2)}`;
-      const only = examples.length === 1 ? examples[0]!.past : undefined;
-      if (only?.capacity === past && only.rows === 1) {
-        feeds[name] = only.tensors[index]!;
-        continue;
-      }
-      const data = new Float32Array(dims.reduce((a, b) => a * b, 1));
-      examples.forEach(({ past: cache }, i) => {
-        if (!cache) return;
-        const from = cache.tensors[index]!.data as Float32Array;
-        for (let head = 0; head < heads; head++) {
-          const start = head * cache.capacity * headDim;
-          data.set(
-            from.subarray(start, start + cache.lengths[0]! * headDim),
-            (i * heads + head) * past * headDim,
-          );
-        }
-      });
-      feeds[name] = new Tensor('float32', data, dims);
-    }
-    return feeds;
-  }
-
-  private ropeTables(positions: number, sequenceLength: number): RopeTables {
-    const regime = ropeRegime(this.config, sequenceLength);
-    const known = this.tables.get(regime);
-    if (known && known.positions >= positions) return known;
-    if (!known && this.tables.size > 2) this.tables.clear();
-    const tables = ropeTables(
-      this.config,
-      Math.max(positions, 2 * (known?.positions ?? 128)),
-      sequenceLength,
-    );
-    this.tables.set(regime, tables);
-    return tables;
+    const { numKeyValueHeads, headDim } = this.config;
+    const width = numKeyValueHeads * headDim;
+    const only = examples.length === 1 ? examples[0]!.past : undefined;
+    const tensors = keyValueNames(this.config, 'past').map((name, index) => {
+      const data = only?.arrays[index] ?? new Float32Array(examples.length * past * width);
+      if (!only)
+        examples.forEach(
+          (example, i) => example.past && data.set(example.past.arrays[index]!, i * past * width),
+        );
+      return [name, new Tensor('float32', data, [examples.length, past, numKeyValueHeads, headDim])];
+    });
+    return Object.fromEntries(tensors) as Record<string, Tensor>;
   }
 }
 
 function pastLength(example: TrainingExample): number {
-  return example.past?.lengths[0] ?? 0;
+  return example.past?.length ?? 0;
 }
 
 function labelFeeds(

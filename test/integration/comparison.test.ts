@@ -26,6 +26,15 @@ describe('comparisons give what separate runs give', () => {
         }
       });
 
+      it('all variants as the first question, when no passage is known yet', async () => {
+        for (const order of [names, names.toReversed()]) {
+          const fresh = await Decoder.open(checkpoint.folder, { device: 'cpu', precision: 'f32' });
+          const prompts = order.map((name) => scenarioPrompt(golden, name));
+          assert.deepEqual(await answers(fresh, prompts), order.map(expected));
+          await fresh.dispose();
+        }
+      });
+
       it('another question on the same passages uses their keys and values again', async () => {
         const fresh = await Decoder.open(checkpoint.folder, { device: 'cpu', precision: 'f32' });
         const [first] = await generations(fresh, [scenarioPrompt(golden, 'vt50')]);

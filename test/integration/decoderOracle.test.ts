@@ -4,24 +4,20 @@ import type { Prompt } from '../../src/decoder/types.ts';
 import { mergeAdaptersCat, readLoraAdapter } from '../../src/checkpoint/lora.ts';
 import type { LoraAdapter } from '../../src/checkpoint/types.ts';
 import { Decoder } from '../../src/decoder/decoder.ts';
-import { PromptUnits } from '../../src/decoder/promptUnits.ts';
-import { largestDifference, oracleCheckpoints, readGolden, type Golden } from '../support/oracle.ts';
-
-const settings = { maxNewTokens: 24, ignoreEos: true };
+import { allLogits, answers, scenarioPrompt } from '../support/decoding.ts';
+import { largestDifference, oracleCheckpoints, readGolden } from '../support/oracle.ts';
 
 describe('decoder against the oracle', () => {
   for (const checkpoint of oracleCheckpoints()) {
     describe(checkpoint.name, () => {
       const golden = readGolden(checkpoint.name);
       let decoder: Decoder;
-      const rows = golden.tensor('virtual_tokens'); // (50, hiddenSize)
       before(async () => {
         decoder = await Decoder.open(checkpoint.folder, { device: 'cpu' });
       });
       after(() => decoder.dispose());
 
-      const promptOf = (name: string): Prompt =>
-        scenarioPrompt(golden, name, rows, decoder.embeddings.hiddenSize);
+      const promptOf = (name: string): Prompt => scenarioPrompt(golden, name);
 
       for (const name of Object.keys(golden.scenarios)) {
         it(`${name}: logits of all positions`, async () => {
@@ -79,38 +75,6 @@ describe('decoder against the oracle', () => {
   }
 });
 
-function scenarioPrompt(golden: Golden, name: string, rows: Float32Array, hiddenSize: number): Prompt {
-  const count = golden.scenarios[name]!.virtual_tokens;
-  return {
-    parts: [
-      { tokenIds: golden.prefix_ids },
-      { rows: { data: rows.subarray(0, count * hiddenSize), count } },
-      { tokenIds: golden.suffix_ids },
-    ],
-  };
-}
-
 function readAdapter(folder: string, name: string, decoder: Decoder): Promise<LoraAdapter> {
   return readLoraAdapter(join(folder, name), decoder.checkpoint.config);
-}
-
-async function allLogits(decoder: Decoder, prompt: Prompt): Promise<Float32Array> {
-  const promptUnits = new PromptUnits(decoder.embeddings);
-  const units = promptUnits.fromPrompt(prompt);
-  return decoder.session.forward({
-    inputsEmbeds: await promptUnits.embeddings(units),
-    sequence: units.length,
-    cache: await decoder.session.allocate(1, units.length),
-    adapters: [prompt.adapter],
-    logitsIndices: [...units.keys()],
-    ropeLength: units.length,
-  });
-}
-
-async function answers(decoder: Decoder, prompts: Prompt[]): Promise<number[][]> {
-  const results: number[][] = [];
-  for await (const event of decoder.compare(prompts, settings)) {
-    if (event.type === 'done') results[event.index] = event.generation.tokenIds;
-  }
-  return results;
 }

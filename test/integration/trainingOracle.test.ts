@@ -7,7 +7,8 @@ import { EmbeddingTable } from '../../src/checkpoint/embeddingTable.ts';
 import { readSafetensors, readTensor } from '../../src/checkpoint/safetensors.ts';
 import type { Checkpoint } from '../../src/checkpoint/types.ts';
 import { AdamW } from '../../src/decoder/adamW.ts';
-import type { KeyValueCache } from '../../src/decoder/keyValueCache.ts';
+import { keysAndValuesOf } from '../../src/decoder/hostKeyValues.ts';
+import type { PastKeysAndValues } from '../../src/decoder/keyValueMemory.ts';
 import { DecoderSession } from '../../src/decoder/session.ts';
 import {
   TrainingSession,
@@ -61,20 +62,13 @@ describe('training against the oracle', () => {
 });
 
 /** Keys and values of a sequence, by the inference graph. */
-async function prefill(checkpoint: Checkpoint, inputsEmbeds: Float32Array): Promise<KeyValueCache> {
+async function prefill(checkpoint: Checkpoint, inputsEmbeds: Float32Array): Promise<PastKeysAndValues> {
   const session = await DecoderSession.open(checkpoint);
-  const sequence = inputsEmbeds.length / checkpoint.config.hiddenSize;
-  const cache = await session.allocate(1, sequence);
-  await session.forward({
-    inputsEmbeds,
-    sequence,
-    cache,
-    adapters: [undefined],
-    logitsIndices: [sequence - 1],
-    ropeLength: sequence,
-  });
+  const length = inputsEmbeds.length / checkpoint.config.hiddenSize;
+  const sequence = await session.memory.create(length);
+  await session.forward([{ sequence, inputsEmbeds, adapter: undefined, ropeLength: length, logitsAt: [0] }]);
   await session.dispose();
-  return cache;
+  return keysAndValuesOf(sequence);
 }
 
 /** The oracle's example with the given virtual tokens; without `past` it begins with the prefix. */
@@ -82,7 +76,7 @@ async function springExample(
   golden: Golden,
   embeddings: EmbeddingTable,
   rows: Float32Array,
-  past?: KeyValueCache,
+  past?: PastKeysAndValues,
 ): Promise<TrainingExample> {
   const prefix = past ? [] : golden.prefix_ids;
   const { target_ids } = golden.spring_training;
@@ -103,7 +97,7 @@ async function checkSpring(
   checkpoint: Checkpoint,
   embeddings: EmbeddingTable,
   options: { past: boolean },
-  past?: KeyValueCache,
+  past?: PastKeysAndValues,
 ): Promise<void> {
   const session = await TrainingSession.open(checkpoint, {
     ...options,

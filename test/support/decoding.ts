@@ -1,7 +1,6 @@
 /** Prompts of the oracle's scenarios, and what a decoder makes of them. */
 import type { LoraAdapter } from '../../src/checkpoint/types.ts';
 import type { Decoder } from '../../src/decoder/decoder.ts';
-import { release } from '../../src/decoder/keyValueCache.ts';
 import { PromptUnits } from '../../src/decoder/promptUnits.ts';
 import type { Generation, Prompt } from '../../src/decoder/types.ts';
 import type { Golden } from './oracle.ts';
@@ -24,17 +23,18 @@ export function scenarioPrompt(golden: Golden, name: string, adapter?: LoraAdapt
 export async function allLogits(decoder: Decoder, prompt: Prompt): Promise<Float32Array> {
   const promptUnits = new PromptUnits(decoder.embeddings);
   const units = promptUnits.fromPrompt(prompt);
-  const cache = await decoder.session.allocate(1, units.length);
-  const logits = await decoder.session.forward({
-    inputsEmbeds: await promptUnits.embeddings(units),
-    sequence: units.length,
-    cache,
-    adapters: [prompt.adapter],
-    logitsIndices: [...units.keys()],
-    ropeLength: units.length,
-  });
-  release(cache);
-  return logits;
+  const sequence = await decoder.session.memory.create(units.length);
+  const [logits] = await decoder.session.forward([
+    {
+      sequence,
+      inputsEmbeds: await promptUnits.embeddings(units),
+      adapter: prompt.adapter,
+      ropeLength: units.length,
+      logitsAt: [...units.keys()],
+    },
+  ]);
+  decoder.session.memory.release(sequence);
+  return logits!;
 }
 
 /** The finished answers of one comparison; by default 24 new tokens whatever they are, as in the oracle. */

@@ -7,7 +7,7 @@ import { readLoraAdapter } from '../../checkpoint/lora.ts';
 import { adapterTensorFile, withTensorFile } from '../../checkpoint/tensorFile.ts';
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { keyValueBytes } from '../../decoder/keyValueCache.ts';
+import { keyValueBytes } from '../../decoder/keyValueMemory.ts';
 import { loadCatalogue } from '../../hub/catalogue.ts';
 import { backbonesFor, fitOf } from '../../hub/fit.ts';
 import { resolveModel } from '../../hub/resolve.ts';

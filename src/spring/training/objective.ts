@@ -112,8 +112,8 @@ export class SpringObjective {
     const labels = completionIds.map((tokenId, i) => ({ index: answer + i - 1, tokenId }));
     if (!isTail) return { example: { inputsEmbeds, length, labels }, wasKnown: false };
     const whole = prefixIds.length + length;
-    const { cache, wasKnown } = await this.passages.get(prefixIds, whole, signal);
-    return { example: { inputsEmbeds, length, labels, past: cache }, wasKnown };
+    const { past, wasKnown } = await this.passages.get(prefixIds, whole, signal);
+    return { example: { inputsEmbeds, length, labels, past }, wasKnown };
   }
 
   /** Sums what every example says about the virtual tokens. */

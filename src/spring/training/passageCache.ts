@@ -1,7 +1,8 @@
 /** Keys and values of the text before the virtual tokens: constants of training, kept between epochs. */
 import { LRUCache } from 'lru-cache';
 import type { EmbeddingTable } from '../../checkpoint/embeddingTable.ts';
-import { keyValueBytes, type KeyValueCache } from '../../decoder/keyValueCache.ts';
+import { keysAndValuesOf } from '../../decoder/hostKeyValues.ts';
+import { keyValueBytes, type PastKeysAndValues } from '../../decoder/keyValueMemory.ts';
 import { ropeRegime } from '../../decoder/rope.ts';
 import type { DecoderSession } from '../../decoder/session.ts';
 import { throwIfCancelled } from '../../protocol/errors.ts';
@@ -12,7 +13,7 @@ const chunkSize = 256;
 export class PassageCache {
   private readonly session: DecoderSession;
   private readonly embeddings: EmbeddingTable;
-  private readonly known: LRUCache<string, KeyValueCache> | undefined;
+  private readonly known: LRUCache<string, PastKeysAndValues> | undefined;
 
   /** @param budgetBytes the least recently used are dropped beyond this; 0 keeps none */
   constructor(session: DecoderSession, embeddings: EmbeddingTable, budgetBytes: number) {
@@ -22,13 +23,13 @@ export class PassageCache {
       budgetBytes > 0
         ? new LRUCache({
             maxSize: budgetBytes,
-            sizeCalculation: ({ capacity }) => Math.max(1, keyValueBytes(session.config, capacity)),
+            sizeCalculation: ({ length }) => Math.max(1, keyValueBytes(session.config, length)),
           })
         : undefined;
   }
 
   /**
-   * The keys and values of a prefix, one row. Every prefix is run alone: its numbers then do not depend on what else
+   * The keys and values of a prefix. Every prefix is run alone: its numbers then do not depend on what else
    * is trained or still known, which makes a resumed run exact.
    * @param sequenceLength of the whole example, for rotary tables that depend on it
    */
@@ -36,24 +37,19 @@ export class PassageCache {
     prefixIds: readonly number[],
     sequenceLength: number,
     signal?: AbortSignal,
-  ): Promise<{ cache: KeyValueCache; wasKnown: boolean }> {
+  ): Promise<{ past: PastKeysAndValues; wasKnown: boolean }> {
     const key = `${ropeRegime(this.session.config, sequenceLength)} ${prefixIds.join(' ')}`;
     const known = this.known?.get(key);
-    if (known) return { cache: known, wasKnown: true };
-    const cache = await this.session.allocate(1, prefixIds.length);
+    if (known) return { past: known, wasKnown: true };
+    const sequence = await this.session.memory.create(prefixIds.length);
     for (let start = 0; start < prefixIds.length; start += chunkSize) {
       throwIfCancelled(signal);
       const chunk = prefixIds.slice(start, start + chunkSize);
-      await this.session.forward({
-        inputsEmbeds: await this.embeddings.rows(chunk),
-        sequence: chunk.length,
-        cache,
-        adapters: [undefined],
-        logitsIndices: [chunk.length - 1],
-        ropeLength: sequenceLength,
-      });
+      const run = { sequence, adapter: undefined, ropeLength: sequenceLength, logitsAt: [chunk.length - 1] };
+      await this.session.forward([{ ...run, inputsEmbeds: await this.embeddings.rows(chunk) }]);
     }
-    this.known?.set(key, cache);
-    return { cache, wasKnown: false };
+    const past = keysAndValuesOf(sequence);
+    this.known?.set(key, past);
+    return { past, wasKnown: false };
   }
 }

@@ -1,37 +1,21 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
-import { expectedTensors, openCheckpoint, readModelConfig } from '../../../src/checkpoint/checkpoint.ts';
-import { writeSafetensors } from '../../../src/checkpoint/safetensors.ts';
 import type { Checkpoint } from '../../../src/checkpoint/types.ts';
+import { keysAndValuesOf } from '../../../src/decoder/hostKeyValues.ts';
 import { DecoderSession } from '../../../src/decoder/session.ts';
 import { emitTrainingGraph } from '../../../src/decoder/trainingGraph.ts';
 import { TrainingSession, type TrainingExample } from '../../../src/decoder/trainingSession.ts';
-
 import { assertGolden } from '../../support/golden.ts';
+import { randomCheckpoint, randomTensor } from '../../support/randomCheckpoint.ts';
 
-const base = {
-  model_type: 'llama',
-  vocab_size: 40,
-  hidden_size: 96,
-  intermediate_size: 40,
-  num_hidden_layers: 2,
-  num_attention_heads: 6,
-  num_key_value_heads: 2,
-  max_position_embeddings: 64,
-  rms_norm_eps: 1e-5,
-  rope_theta: 10000,
-  hidden_act: 'silu',
-  tie_word_embeddings: false,
-  eos_token_id: 2,
-};
 const shapes: Record<string, Record<string, unknown>> = {
   'one key head for all': { num_key_value_heads: 1 },
   'a key head for each': { num_key_value_heads: 6 },
   'heads narrower than hidden / heads': { num_attention_heads: 4, head_dim: 16 },
   'heads wider than hidden / heads': { head_dim: 32 },
+  'heads of a size that is no multiple of 16': { head_dim: 20 },
   'a tied head in half precision': { tie_word_embeddings: true, dtype: 'BF16' },
   'biases (Qwen2)': { architecture: 'Qwen2ForCausalLM' },
   'norms of queries and keys (Qwen3)': { architecture: 'Qwen3ForCausalLM', head_dim: 32 },
@@ -89,29 +73,21 @@ async function checkShape(checkpoint: Checkpoint): Promise<void> {
   const labels = [3, 7, 10].map((index, i) => ({ index, tokenId: 11 + i }));
   const inference = await DecoderSession.open(checkpoint);
   const forward = async (inputsEmbeds: Float32Array): Promise<number> => {
-    const cache = await inference.allocate(1, length);
-    const logits = await inference.forward({
-      inputsEmbeds,
-      sequence: length,
-      cache,
-      adapters: [undefined],
-      logitsIndices: labels.map(({ index }) => prefixLength + index),
-      ropeLength: length,
-    });
+    const sequence = await inference.memory.create(length);
+    const logitsAt = labels.map(({ index }) => prefixLength + index);
+    const run = { sequence, inputsEmbeds, adapter: undefined, ropeLength: length, logitsAt };
+    const logits = (await inference.forward([run]))[0]!;
     return labels.reduce((sum, { tokenId }, row) => {
       const scores = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
       return sum + Math.log(scores.reduce((total, x) => total + Math.exp(x), 0)) - scores[tokenId]!;
     }, 0);
   };
-  const past = await inference.allocate(1, prefixLength);
-  await inference.forward({
-    inputsEmbeds: embeds.slice(0, prefixLength * hiddenSize),
-    sequence: prefixLength,
-    cache: past,
-    adapters: [undefined],
-    logitsIndices: [0],
-    ropeLength: length,
-  });
+  const prefix = await inference.memory.create(prefixLength);
+  const inputsEmbeds = embeds.slice(0, prefixLength * hiddenSize);
+  await inference.forward([
+    { sequence: prefix, inputsEmbeds, adapter: undefined, ropeLength: length, logitsAt: [0] },
+  ]);
+  const past = keysAndValuesOf(prefix);
 
   const tail = embeds.slice(prefixLength * hiddenSize);
   const fromTail = await train(checkpoint, true, { inputsEmbeds: tail, length: tailLength, past, labels });
@@ -146,26 +122,4 @@ async function train(
   const { losses, gradients } = await session.run([example], 1);
   await session.dispose();
   return { loss: losses[0]!, gradient: gradients.get('inputs_embeds')! };
-}
-
-async function randomCheckpoint(folder: string, changes: Record<string, unknown>): Promise<Checkpoint> {
-  const { architecture = 'LlamaForCausalLM', dtype = 'F32', ...rest } = changes;
-  const config = { ...base, architectures: [architecture], ...rest };
-  await writeFile(join(folder, 'config.json'), JSON.stringify(config));
-  const tensors = [...expectedTensors(await readModelConfig(folder))].map(([name, shape], seed) => {
-    const values = randomTensor(
-      shape.reduce((a, b) => a * b, 1),
-      seed,
-    );
-    const isNorm = name.includes('norm');
-    return { name, dtype: dtype as 'F32', shape, data: values.map((x) => (isNorm ? 1 + 0.3 * x : 0.2 * x)) };
-  });
-  await writeSafetensors(join(folder, 'model.safetensors'), tensors);
-  return openCheckpoint(folder);
-}
-
-/** Values between -1 and 1. */
-function randomTensor(size: number, seed: number): Float32Array {
-  const generator = xoroshiro128plus(seed + 1);
-  return Float32Array.from({ length: size }, () => generator.next() / 2 ** 31);
 }

@@ -1,63 +1,63 @@
 /**
- * Memory of the WebGPU device: caches of keys and values that never leave it, and constants put there once. JavaScript
- * cannot write or read such buffers (reading aborts the process), so small graphs do all the work.
+ * Tensors in the memory of the WebGPU device: keys and values, and constants put there once. JavaScript cannot write or
+ * read such buffers (reading aborts the process), so small graphs do all the work.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
-import type { CacheMemory, CacheRow, KeyValueCache } from './keyValueCache.ts';
+import type { ActivationType } from './graphWeights.ts';
 
-export type ActivationType = 'float32' | 'float16';
+/** The first positions of a row of a batch. */
+export interface BatchRow {
+  /** Per layer keys, then values: (rows, keyValueHeads, capacity, headDim). */
+  batch: { tensors: readonly Tensor[] };
+  row: number;
+  length: number;
+}
 
-/** Tensors on the device. */
-export class DeviceMemory implements CacheMemory {
+/** Tensors on the device. Whoever gets one disposes of it. */
+export class DeviceTensors {
   readonly elementBytes: number;
-  private readonly config: ModelConfig;
   private readonly type: ActivationType;
   /** Helper sessions by what they do. */
   private readonly sessions = new Map<string, Promise<InferenceSession>>();
 
   /** @param type of keys, values and uploaded tensors */
-  constructor(config: ModelConfig, type: ActivationType) {
-    this.config = config;
+  constructor(type: ActivationType) {
     this.type = type;
     this.elementBytes = type === 'float16' ? 2 : 4;
   }
 
-  async allocate(rows: number, capacity: number): Promise<KeyValueCache> {
+  async zeros(dims: readonly number[]): Promise<Tensor> {
     const session = await this.session('zeros', emitZeros);
-    const dims = [rows, this.config.numKeyValueHeads, capacity, this.config.headDim];
-    const feeds = { shape: new Tensor('int64', BigInt64Array.from(dims.map(BigInt)), [4]) };
-    const tensors: Tensor[] = [];
-    for (let index = 0; index < 2 * this.config.numLayers; index++) {
-      tensors.push((await session.run(feeds))['y'] as Tensor);
-    }
-    return { rows, capacity, lengths: new Array<number>(rows).fill(0), tensors, owners: 1 };
+    return (await session.run({ shape: int64(dims) }))['y'] as Tensor;
   }
 
-  async gather(sources: readonly CacheRow[], capacity: number): Promise<KeyValueCache> {
-    const parts = byCache(sources);
+  /** New tensors made of rows of batches, in the order given, with room for `capacity` positions. */
+  async gather(rows: readonly BatchRow[], capacity: number, config: ModelConfig): Promise<Tensor[]> {
+    const parts = byBatch(rows);
     // a tensor of size zero crashes the provider: a part that fills the capacity gets no padding
     const padded = parts.map(({ length }) => length < capacity);
-    const session = await this.session(`gather ${padded.join()}`, (type) =>
-      emitGather(type, padded, this.config),
-    );
+    const session = await this.session(`gather ${padded.join()}`, (type) => emitGather(type, padded, config));
     const feeds: Record<string, Tensor> = {};
-    parts.forEach(({ rows, length }, part) => {
-      feeds[`rows.${part}`] = new Tensor('int64', BigInt64Array.from(rows.map(BigInt)), [rows.length]);
-      feeds[`length.${part}`] = integer(length);
-      if (!padded[part]) return;
-      const { numKeyValueHeads, headDim } = this.config;
-      const padding = [rows.length, numKeyValueHeads, capacity - length, headDim];
-      feeds[`padding.${part}`] = new Tensor('int64', BigInt64Array.from(padding.map(BigInt)), [4]);
+    parts.forEach((part, number) => {
+      feeds[`rows.${number}`] = int64(part.rows);
+      feeds[`length.${number}`] = int64([part.length]);
+      if (!padded[number]) return;
+      const { numKeyValueHeads, headDim } = config;
+      feeds[`padding.${number}`] = int64([
+        part.rows.length,
+        numKeyValueHeads,
+        capacity - part.length,
+        headDim,
+      ]);
     });
     const tensors: Tensor[] = [];
-    for (let index = 0; index < 2 * this.config.numLayers; index++) {
-      parts.forEach(({ cache }, part) => (feeds[`x.${part}`] = cache.tensors[index]!));
+    for (let index = 0; index < 2 * config.numLayers; index++) {
+      parts.forEach(({ batch }, number) => (feeds[`x.${number}`] = batch.tensors[index]!));
       tensors.push((await session.run(feeds))['y'] as Tensor);
     }
-    const lengths = sources.map(({ cache, row, length }) => length ?? cache.lengths[row]!);
-    return { rows: sources.length, capacity, lengths, tensors, owners: 1 };
+    return tensors;
   }
 
   /** A float32 tensor of the host as one of the device, in the device's type. Its owner disposes of it. */
@@ -90,27 +90,27 @@ export class DeviceMemory implements CacheMemory {
 }
 
 interface Part {
-  cache: KeyValueCache;
+  batch: BatchRow['batch'];
   rows: number[];
   /** Positions copied, at least 1: those of the longest row (what is beyond a shorter row's end is never read). */
   length: number;
 }
 
-/** Neighbouring rows of one cache together. */
-function byCache(sources: readonly CacheRow[]): Part[] {
+/** Neighbouring rows of one batch together. */
+function byBatch(rows: readonly BatchRow[]): Part[] {
   const parts: Part[] = [];
-  for (const { cache, row, length = cache.lengths[row]! } of sources) {
+  for (const { batch, row, length } of rows) {
     const last = parts.at(-1);
-    if (last?.cache === cache) {
+    if (last?.batch === batch) {
       last.rows.push(row);
       last.length = Math.max(last.length, length);
-    } else parts.push({ cache, rows: [row], length: Math.max(1, length) });
+    } else parts.push({ batch, rows: [row], length: Math.max(1, length) });
   }
   return parts;
 }
 
-function integer(value: number): Tensor {
-  return new Tensor('int64', BigInt64Array.of(BigInt(value)), [1]);
+function int64(values: readonly number[]): Tensor {
+  return new Tensor('int64', BigInt64Array.from(values.map(BigInt)), [values.length]);
 }
 
 function emitZeros(type: ActivationType): Graph {

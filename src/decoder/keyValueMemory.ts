@@ -1,0 +1,77 @@
+/**
+ * Keys and values: what the model keeps of the positions it has seen. A prompt with its answer is a `Sequence`; memory
+ * for sequences is the host's (hostKeyValues.ts) or a device's (deviceKeyValues.ts).
+ */
+import type { Tensor } from 'onnxruntime-node';
+import type { LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
+
+/** The positions of one prompt and its answer so far. Whoever gets one releases it. */
+export interface Sequence {
+  /** Positions that the model has seen. */
+  readonly length: number;
+}
+
+/** New positions of one sequence. */
+export interface Run {
+  sequence: Sequence;
+  /** (positions, hiddenSize) */
+  inputsEmbeds: Float32Array;
+  adapter: LoraAdapter | undefined;
+  /** Length of the sequence by which length-dependent rotary tables are chosen. */
+  ropeLength: number;
+  /** The new positions whose logits are wanted, counted from the run's first. */
+  logitsAt: readonly number[];
+}
+
+export interface KeyValueMemory {
+  /** Bytes of one element of keys and values. */
+  readonly elementBytes: number;
+  /**
+   * Whether new positions of several sequences go through the model together whatever their numbers; a sequence may
+   * then be forked from one whose positions come earlier in the same pass. Otherwise they do with one position each.
+   */
+  readonly mixesSequences: boolean;
+  /**
+   * An empty sequence; `capacity` is the number of positions that it is expected to get. Sequences that are to go
+   * through the model together must be made beside each other or forked from each other.
+   */
+  create(capacity: number, beside?: Sequence): Promise<Sequence>;
+  /** A sequence that begins with the first positions of another: shared, where memory can be shared. */
+  fork(source: Sequence, length: number, capacity: number): Promise<Sequence>;
+  /** The same with a copy of these positions; without `beside` in memory of its own. */
+  copy(source: Sequence, length: number, capacity: number, beside?: Sequence): Promise<Sequence>;
+  release(sequence: Sequence): void;
+  /** Splits runs into those that can go through the model together. */
+  passes(runs: readonly Run[]): Run[][];
+  /** The attention's inputs for one pass. */
+  feeds(pass: readonly Run[]): Promise<Record<string, Tensor>>;
+  /** Takes the keys and values of a pass from its results. */
+  accept(pass: readonly Run[], results: Readonly<Record<string, Tensor>>): void;
+  dispose(): Promise<void>;
+}
+
+/** The keys and values of a sequence, as data. */
+export interface PastKeysAndValues {
+  /** Positions. */
+  length: number;
+  /** Per layer keys, then values: (length, keyValueHeads, headDim). */
+  arrays: readonly Float32Array[];
+}
+
+/** How many positions a run adds. */
+export function positionsOf({ inputsEmbeds }: Run, { hiddenSize }: ModelConfig): number {
+  return inputsEmbeds.length / hiddenSize;
+}
+
+/** Bytes of this many positions. */
+export function keyValueBytes(config: ModelConfig, positions: number, elementBytes = 4): number {
+  return positions * config.numLayers * 2 * config.numKeyValueHeads * config.headDim * elementBytes;
+}
+
+/** `past_key.0`, `past_value.0`, `past_key.1`, …: the names of keys and values of all layers, in order. */
+export function keyValueNames(config: ModelConfig, kind: 'past' | 'present' | 'new'): string[] {
+  return Array.from({ length: config.numLayers }, (_, layer) => [
+    `${kind}_key.${layer}`,
+    `${kind}_value.${layer}`,
+  ]).flat();
+}
