@@ -3,6 +3,11 @@ import tseslint from 'typescript-eslint';
 
 const onlyExtension = { name: 'vscode', message: 'Only src/extension imports vscode.' };
 
+const onlyRuntime = {
+  name: 'onnxruntime-node',
+  message: 'Take it from src/onnx/runtime.ts, which keeps it from sending usage data.',
+};
+
 /**
  * The rooms of src/, lowest first (docs/architecture.md). A room may import its own level's folder and the
  * levels before it; `protocol` (types that cross a process boundary) may be imported by all and imports nothing.
@@ -26,7 +31,7 @@ const layering = levels.flatMap((sameLevel, level) =>
     const forbidden = rooms.filter((other) => !allowed.includes(other));
     const regex = `^(\\.\\./)+(${forbidden.join('|')})/`;
     const message = 'Imports point downwards only: see docs/architecture.md.';
-    const paths = room === 'extension' ? [] : [onlyExtension];
+    const paths = room === 'extension' ? [onlyRuntime] : [onlyExtension, onlyRuntime];
     const patterns = forbidden.length > 0 ? [{ regex, message }] : [];
     return {
       files: [`src/${room}/**`],
@@ -52,6 +57,7 @@ export default tseslint.config(
     },
   },
   ...layering,
+  { files: ['src/onnx/runtime.ts'], rules: { '@typescript-eslint/no-restricted-imports': 'off' } },
   { files: ['test/**'], rules: { '@typescript-eslint/no-unused-expressions': 'off' } },
   {
     files: ['**/*.js', '**/*.mjs'],

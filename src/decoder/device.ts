@@ -4,7 +4,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { listSupportedBackends } from 'onnxruntime-node';
+import { listSupportedBackends } from '../onnx/runtime.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import type { Device } from './types.ts';
 import type { WebGpuTraits } from './webgpuProbe.ts';

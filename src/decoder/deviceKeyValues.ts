@@ -4,7 +4,7 @@
  *
  * A batch has owners, the sequences that are its rows; when the last has left it, its memory is freed.
  */
-import { Tensor } from 'onnxruntime-node';
+import { Tensor } from '../onnx/runtime.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import type { BatchRow, DeviceTensors } from './deviceTensors.ts';
 import {

@@ -2,7 +2,7 @@
  * Tensors in the memory of the WebGPU device: keys and values, and constants put there once. JavaScript cannot write or
  * read such buffers (reading aborts the process), so small graphs do all the work.
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor } from '../onnx/runtime.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
 import type { ActivationType } from './graphWeights.ts';

@@ -3,7 +3,7 @@
  * every pass appends, and a sequence is the list of its slots: forking copies nothing, and passages that variants share
  * are read once for all of them. Each position sees its own sequence's slots, by a mask.
  */
-import { Tensor } from 'onnxruntime-node';
+import { Tensor } from '../onnx/runtime.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import {
   keyValueNames,

@@ -2,7 +2,7 @@
  * Keys and values: what the model keeps of the positions it has seen. A prompt with its answer is a `Sequence`; memory
  * for sequences is the host's (hostKeyValues.ts) or a device's (deviceKeyValues.ts).
  */
-import type { Tensor } from 'onnxruntime-node';
+import type { Tensor } from '../onnx/runtime.ts';
 import type { LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
 
 /** The positions of one prompt and its answer so far. Whoever gets one releases it. */

@@ -2,7 +2,7 @@
  * LoRA factors as inputs of the inference graph: every row of a batch has its own, padded with zeros to the largest
  * rank. They are made (and put on the device) once while the adapters of the rows stay the same.
  */
-import { Tensor } from 'onnxruntime-node';
+import { Tensor } from '../onnx/runtime.ts';
 import type { LoraAdapter, LoraPair, ModelConfig } from '../checkpoint/types.ts';
 import { loraTargets } from './architecture.ts';
 

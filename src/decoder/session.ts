@@ -1,7 +1,7 @@
 /**
  * One loaded model: the inference graph in an onnxruntime session, and memory for keys and values.
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor } from '../onnx/runtime.ts';
 import type { QuantizedWeights } from '../checkpoint/quantized/store.ts';
 import type { Checkpoint, LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';

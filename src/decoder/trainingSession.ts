@@ -1,7 +1,7 @@
 /**
  * Runs a training graph: batches of examples in, losses and gradients out.
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor } from '../onnx/runtime.ts';
 import type { Checkpoint, ModelConfig } from '../checkpoint/types.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import { keyValueNames, type PastKeysAndValues } from './keyValueMemory.ts';

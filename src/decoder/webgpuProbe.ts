@@ -1,5 +1,5 @@
 /** Looks for a WebGPU adapter and tries what the decoder needs of it. */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor } from '../onnx/runtime.ts';
 import { Graph, microsoftDomain } from '../onnx/graph.ts';
 import { messageOf } from '../protocol/errors.ts';
 

@@ -1,6 +1,6 @@
 /** Vectors of texts by an embedding model. */
 import { Tokenizer as UntypedTokenizer } from '@huggingface/tokenizers';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor } from '../../onnx/runtime.ts';
 import { messageOf, throwIfCancelled, UserError } from '../../protocol/errors.ts';
 import { readModelFolder, type EmbeddingModelFolder } from './modelFolder.ts';
 import { normalised, poolTokens } from './pooling.ts';

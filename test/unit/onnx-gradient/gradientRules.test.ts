@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor } from '../../../src/onnx/runtime.ts';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { emitCrossEntropy } from '../../../src/onnx/crossEntropy.ts';
 import { emitGradients } from '../../../src/onnx/gradient.ts';
