@@ -1,10 +1,11 @@
 /** The process that runs models: one comparison at a time, streamed; the model leaves the memory when idle. */
-import type { ComparisonEvent, LoadedModel } from '../protocol/comparison.ts';
+import type { LoadedModel } from '../protocol/comparison.ts';
 import type { Handlers } from './channel.ts';
 import { ComparisonEngine } from './comparison.ts';
+import { reportInBatches } from './eventBatches.ts';
 import { Turns } from './turns.ts';
 
-/** Events wait this long for company before they are sent. */
+/** Tokens wait this long for company before they are sent. */
 const batchMs = 15;
 
 export interface InferenceOptions {
@@ -39,7 +40,8 @@ export function inferenceRole(options: InferenceOptions): Handlers<'inference'> 
         idle.stop();
         onLoading = (message) => report([{ type: 'loading', message }]);
         try {
-          await reportInBatches(engine.compare(request, { signal }), report);
+          const events = engine.compare(request, { signal });
+          await reportInBatches(events, report, batchMs, ({ type }) => type !== 'token');
         } finally {
           idle.start();
         }
@@ -73,32 +75,6 @@ export function inferenceRole(options: InferenceOptions): Handlers<'inference'> 
         return null;
       }),
   };
-}
-
-/** Sends events several together, and lets the event loop read messages (a cancellation) in between. */
-async function reportInBatches(
-  events: AsyncIterable<ComparisonEvent>,
-  report: (batch: ComparisonEvent[]) => void,
-): Promise<void> {
-  let batch: ComparisonEvent[] = [];
-  let sentAt = 0;
-  const send = (): void => {
-    if (batch.length > 0) report(batch);
-    batch = [];
-    sentAt = performance.now();
-  };
-  try {
-    for await (const event of events) {
-      batch.push(event);
-      // The first token and everything that is not a token are not kept waiting.
-      if (event.type !== 'token' || performance.now() - sentAt >= batchMs) {
-        send();
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    }
-  } finally {
-    send();
-  }
 }
 
 class IdleTimer {

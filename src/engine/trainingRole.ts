@@ -14,7 +14,6 @@ import type {
   MakeQuestionsRequest,
 } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
-import type { TrainingEvent } from '../protocol/training.ts';
 import { defaultStoreFolder } from '../prag/adapterStore.ts';
 import { augmentPassages } from '../prag/augment.ts';
 import type { PassageEncoder } from '../prag/encode.ts';
@@ -27,6 +26,7 @@ import {
 import { readTrainingData } from '../spring/training/data.ts';
 import type { Handlers } from './channel.ts';
 import { wantedPassages } from './comparison.ts';
+import { messagesRead, reportInBatches } from './eventBatches.ts';
 import { finishRun, trainRun } from './trainingRun.ts';
 import { Turns } from './turns.ts';
 
@@ -43,7 +43,7 @@ export function trainingRole(): Handlers<'training'> {
   return {
     train: ({ folder }, { signal, report }) =>
       turns.take(signal, async () => {
-        await reportInBatches(trainRun(folder, signal), report);
+        await reportInBatches(trainRun(folder, signal), report, reportIntervalMs);
         return null;
       }),
     finishTraining: ({ folder }) => turns.take(undefined, async () => ({ path: await finishRun(folder) })),
@@ -66,29 +66,6 @@ export function trainingRole(): Handlers<'training'> {
       ),
     settle: () => turns.take(undefined, () => Promise.resolve(null)),
   };
-}
-
-/** Sends events several together, and reads messages (a cancellation) in between. */
-async function reportInBatches(
-  events: AsyncIterable<TrainingEvent>,
-  report: (batch: TrainingEvent[]) => void,
-): Promise<void> {
-  let batch: TrainingEvent[] = [];
-  let sentAt = -Infinity;
-  const send = (): void => {
-    if (batch.length > 0) report(batch);
-    batch = [];
-    sentAt = performance.now();
-  };
-  try {
-    for await (const event of events) {
-      batch.push(event);
-      if (performance.now() - sentAt >= reportIntervalMs) send();
-      await messagesRead();
-    }
-  } finally {
-    send();
-  }
 }
 
 async function* makeQuestions(
@@ -169,8 +146,4 @@ async function openDecoder(
   signal: AbortSignal,
 ): Promise<Decoder> {
   return Decoder.open(await resolveModel(model), { device, precision, signal });
-}
-
-function messagesRead(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
