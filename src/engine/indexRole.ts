@@ -1,4 +1,5 @@
 /** The process that holds the index of the workspace's documents and looks at files of models. */
+import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { AdapterStore, defaultStoreFolder } from '../prag/adapterStore.ts';
 import { UserError } from '../protocol/errors.ts';
@@ -32,8 +33,12 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
       opened = { index: openIndex(indexFile, options), location };
       return Promise.resolve(summaryOf(opened));
     },
-    updateIndex: async ({ rebuild }, { signal, report }) => {
+    updateIndex: async ({ rebuild, openTexts }, { signal, report }) => {
       const { index, location } = current();
+      index.forgetOpenTexts();
+      for (const folder of location.folders) {
+        for (const { path, text } of openTexts) await index.setOpenText(folder, path, text);
+      }
       if (rebuild) await drain(index.update([], { signal }), () => undefined);
       await drain(index.update(location.folders, { signal }), report);
       return summaryOf(current());
@@ -41,15 +46,17 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
     updateFiles: async ({ paths, openTexts }, { signal, report }) => {
       const { index, location } = current();
       const texts = new Map(openTexts.map(({ path, text }) => [path, text]));
-      for (const path of paths) index.setOpenText(path, texts.get(path));
       for (const folder of location.folders) {
         const inside = paths.filter((path) => path.startsWith(folder + sep));
+        for (const path of inside) await index.setOpenText(folder, path, texts.get(path));
         if (inside.length > 0) await drain(index.updateFiles(folder, inside, { signal }), report);
       }
       return summaryOf(current());
     },
     search: async ({ query, count }, { signal }) => {
-      const { hits } = await current().index.search(query, { limit: count, signal });
+      const { index, location } = current();
+      const { hits } = await index.search(query, { limit: count, signal });
+      const folders = await namesOfRealFolders(location.folders);
       return hits.map((hit) => {
         const { path, startLine, endLine, score, rank, bm25Rank, vectorRank, headings, folder } = hit;
         const text = passageText(hit); // with its headings: what a prompt shows
@@ -62,7 +69,7 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
           rank,
           bm25Rank,
           vectorRank,
-          folder,
+          folder: folders.get(folder) ?? folder,
           titlePath: headings,
         };
       });
@@ -86,6 +93,12 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
     inspectTokenFiles: ({ paths }) =>
       Promise.all(paths.map((path) => inspectTokenFile(path, extensionFolder))),
   };
+}
+
+/** The index knows folders by their real paths, the window as the user opened them. */
+async function namesOfRealFolders(folders: readonly string[]): Promise<Map<string, string>> {
+  const pairs = folders.map(async (folder) => [await realpath(folder).catch(() => folder), folder] as const);
+  return new Map(await Promise.all(pairs));
 }
 
 async function drain(

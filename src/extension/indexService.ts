@@ -5,9 +5,10 @@ import type {
   IndexLocation,
   IndexProgress,
   IndexSummary,
+  OpenText,
   SearchHit,
 } from '../protocol/engine.ts';
-import { CancelledError, messageOf } from '../protocol/errors.ts';
+import { CancelledError, messageOf, throwIfCancelled } from '../protocol/errors.ts';
 import type { IndexState } from '../protocol/panel.ts';
 import { ChangeQueue } from '../retrieval/watch/changeQueue.ts';
 import type { Engines } from './engines.ts';
@@ -40,8 +41,10 @@ export class IndexService implements vscode.Disposable {
     this.#disposables.push(
       vscode.workspace.onDidChangeWorkspaceFolders(() => void this.reopen()),
       vscode.workspace.onDidChangeConfiguration((event) => {
-        if (event.affectsConfiguration(`${section}.index`)) void this.reopen();
+        const names = [`${section}.index`, 'search.followSymlinks'];
+        if (names.some((name) => event.affectsConfiguration(name))) void this.reopen();
       }),
+      vscode.workspace.onDidGrantWorkspaceTrust(() => void this.reopen()),
     );
     this.#watch();
   }
@@ -80,7 +83,11 @@ export class IndexService implements vscode.Disposable {
   /** Brings the index up to date, with progress and cancel. Resolves when it has ended, however it did. */
   update(rebuild: boolean, signal?: AbortSignal): Promise<void> {
     this.#running ??= this.#update((abort, onProgress) =>
-      this.#engines.index.request('updateIndex', { rebuild }, { signal: abort, onProgress }),
+      this.#engines.index.request(
+        'updateIndex',
+        { rebuild, openTexts: unsavedTexts() },
+        { signal: abort, onProgress },
+      ),
     ).finally(() => (this.#running = null));
     const running = this.#running;
     signal?.addEventListener('abort', () => this.cancel(), { once: true });
@@ -93,10 +100,11 @@ export class IndexService implements vscode.Disposable {
 
   /** Waits for an index that can be searched, building it if there is none and that may be done unasked. */
   async ensureIndexed(signal: AbortSignal): Promise<IndexState> {
+    throwIfCancelled(signal);
     if (this.#state.kind === 'none') await this.open();
     if (this.#running) await Promise.race([this.#running, aborted(signal)]);
     if (this.#state.kind === 'none' && setting('index.automatic')) await this.update(false, signal);
-    if (signal.aborted) throw new CancelledError();
+    throwIfCancelled(signal);
     return this.#state;
   }
 
@@ -154,12 +162,7 @@ export class IndexService implements vscode.Disposable {
       await this.update(false);
       return;
     }
-    const unsaved = vscode.workspace.textDocuments.filter(
-      ({ isDirty, uri }) => isDirty && uri.scheme === 'file',
-    );
-    const openTexts = unsaved
-      .filter(({ uri }) => paths.includes(uri.fsPath))
-      .map((document) => ({ path: document.uri.fsPath, text: document.getText() }));
+    const openTexts = unsavedTexts().filter(({ path }) => paths.includes(path));
     try {
       this.#show(await this.#engines.index.request('updateFiles', { paths: [...paths], openTexts }));
     } catch (error) {
@@ -211,6 +214,13 @@ export class IndexService implements vscode.Disposable {
     this.#state = state;
     this.#changes.fire(state);
   }
+}
+
+/** Editors with unsaved changes. */
+function unsavedTexts(): OpenText[] {
+  return vscode.workspace.textDocuments
+    .filter(({ isDirty, uri }) => isDirty && uri.scheme === 'file')
+    .map((document) => ({ path: document.uri.fsPath, text: document.getText() }));
 }
 
 function indexLocation(storage: vscode.Uri, folders: vscode.Uri[]): IndexLocation {

@@ -81,6 +81,12 @@ function columnChoice(variant: string): ColumnChoice {
   return choiceOf(variant as VariantId, -1);
 }
 
+/** A folder from elsewhere must not bring in, by a link, documents that lie outside it: then the user must trust it. */
+function followLinks(folder: vscode.Uri): boolean {
+  const wanted = vscode.workspace.getConfiguration('search', folder).get<boolean>('followSymlinks') ?? true;
+  return wanted && vscode.workspace.isTrusted;
+}
+
 /** How the workspace's documents are indexed; what VS Code hides (`files.exclude`) is left out too. */
 export function indexOptions(folder: vscode.Uri): IndexOptions {
   const hidden =
@@ -90,6 +96,7 @@ export function indexOptions(folder: vscode.Uri): IndexOptions {
       ...setting('index.exclude', folder),
       ...Object.keys(hidden).filter((pattern) => hidden[pattern] === true),
     ],
+    followLinks: followLinks(folder),
     sourceCode: setting('index.sourceCode', folder),
     maxTextBytes: setting('index.maxFileSizeKb', folder) * 1024,
     chunkWords: setting('index.chunkWords', folder),

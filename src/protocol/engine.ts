@@ -90,11 +90,14 @@ export interface IndexRequests {
   /** Creates or opens the index of a workspace; the following requests use it. */
   openIndex: { params: IndexLocation; progress: never; result: IndexSummary };
   /** Brings the index up to date: changed files are read again, removed ones dropped. */
-  updateIndex: { params: { rebuild: boolean }; progress: IndexProgress; result: IndexSummary };
-  /** Like updateIndex, but looks at these files only (absolute paths; removed files among them). `openTexts` holds what
-   * editors with unsaved changes show of them. */
+  updateIndex: {
+    params: { rebuild: boolean; openTexts: OpenText[] };
+    progress: IndexProgress;
+    result: IndexSummary;
+  };
+  /** Like updateIndex, but looks at these files only (absolute paths; removed files among them). */
   updateFiles: {
-    params: { paths: string[]; openTexts: { path: string; text: string }[] };
+    params: { paths: string[]; openTexts: OpenText[] };
     progress: IndexProgress;
     result: IndexSummary;
   };
@@ -114,6 +117,13 @@ export interface IndexRequests {
   inspectTokenFiles: { params: { paths: string[] }; progress: never; result: TokenFileInfo[] };
 }
 
+/** What an editor with unsaved changes shows; it stands for the file. */
+export interface OpenText {
+  /** Absolute. */
+  path: string;
+  text: string;
+}
+
 export interface IndexLocation {
   /** Absolute path of the SQLite file. */
   indexFile: string;
@@ -129,6 +139,8 @@ export interface IndexOptions {
   /** Comments and docstrings of source files are documents too. */
   sourceCode?: boolean;
   useGitignore?: boolean;
+  /** Whether symbolic links that lead out of the folders are followed. */
+  followLinks?: boolean;
   /** Larger text files are left out. */
   maxTextBytes?: number;
   chunkWords?: number;

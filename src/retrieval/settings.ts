@@ -10,6 +10,8 @@ export interface IndexSettings {
   useGitignore: boolean;
   /** Globs of files and folders that are left out, as in the editor's `files.exclude`. */
   exclude: string[];
+  /** Whether symbolic links that lead out of the workspace folder are followed. */
+  followLinks: boolean;
   /** Text files larger than this are left out, in bytes. */
   maxTextBytes: number;
   /** Files with pictures in them (PDF, DOCX, notebooks) larger than this are left out, in bytes. */
@@ -23,6 +25,7 @@ export const defaultSettings: Readonly<IndexSettings> = {
   sourceCode: false,
   useGitignore: true,
   exclude: [],
+  followLinks: true,
   maxTextBytes: 2 * 1024 * 1024,
   maxMediaBytes: 64 * 1024 * 1024,
   embedder: null,

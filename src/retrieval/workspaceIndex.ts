@@ -69,7 +69,7 @@ export class WorkspaceIndex {
     folders: readonly string[],
     options: { signal?: AbortSignal; rebuild?: boolean } = {},
   ): AsyncGenerator<IndexProgress> {
-    const roots = await Promise.all(folders.map(realFolder));
+    const roots = [...new Set(await Promise.all(folders.map(realFolder)))];
     yield* this.#locked(options.signal, async function* (index, progress) {
       if (options.rebuild) index.#clear();
       index.#forgetOtherFolders(roots);
@@ -100,10 +100,22 @@ export class WorkspaceIndex {
     });
   }
 
-  /** The text of an editor with unsaved changes stands for the file at the next update; undefined ends that. */
-  setOpenText(file: string, text: string | undefined): void {
-    if (text === undefined) this.#openTexts.delete(resolve(file));
-    else this.#openTexts.set(resolve(file), text);
+  /**
+   * The text of an editor with unsaved changes stands for the file at the next update; undefined ends that.
+   * @param folder the workspace folder, as it is given to `update`; it may be a symbolic link
+   * @param file absolute path
+   */
+  async setOpenText(folder: string, file: string, text: string | undefined): Promise<void> {
+    const root = await realFolder(folder);
+    const path = relativePath(root, folder, file);
+    if (path === undefined) return;
+    if (text === undefined) this.#openTexts.delete(join(root, path));
+    else this.#openTexts.set(join(root, path), text);
+  }
+
+  /** No editor has unsaved changes (any more). */
+  forgetOpenTexts(): void {
+    this.#openTexts.clear();
   }
 
   /**

@@ -19,7 +19,9 @@ export interface ChartOptions {
 }
 
 /** Distances of ticks on the axis of steps: there is no half step. */
-const wholeSteps = [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+const wholeSteps = [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((power) =>
+  [1, 2, 5].map((digit) => digit * 10 ** power),
+);
 
 /** Curves over training steps on a canvas; what it shows stands in words in its label and in the table below. */
 export function chartView({ title, range, format, faint }: ChartOptions): {
@@ -48,7 +50,10 @@ export function chartView({ title, range, format, faint }: ChartOptions): {
     legend: { markers: { dash: (_, index) => borders[(index - 1) % borders.length]! } },
     cursor: { drag: { x: false, y: false } },
     scales: { x: { time: false }, ...(range && { y: { range } }) },
-    axes: [{ ...axis(), incrs: wholeSteps }, { ...axis(), values: (_, ticks) => ticks.map(format), size: 56 }],
+    axes: [
+      { ...axis(), incrs: wholeSteps },
+      { ...axis(), values: (_, ticks) => ticks.map(format), size: 56 },
+    ],
     series: [
       { label: 'Step', value: (_, value: number | null) => (value === null ? '' : String(value)) },
       ...curves.map(({ label, values }, index): uPlot.Series => {

@@ -1,11 +1,11 @@
 /** From paths that a watcher reports to walk entries. */
-import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { lstat, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { throwIfCancelled } from '../../protocol/errors.ts';
 import { formatOf } from '../documents/formats.ts';
 import type { IndexSettings } from '../settings.ts';
 import { ignoreFileNames, IgnoreRules } from './ignoreRules.ts';
-import { lookAt, walkDocuments, type WalkEntry } from './walk.ts';
+import { isInside, lookAt, walkDocuments, type WalkEntry } from './walk.ts';
 
 /** Whether changes of these files can change what belongs to the index elsewhere: then everything is looked at. */
 export function needsFullWalk(files: readonly string[]): boolean {
@@ -30,10 +30,25 @@ export async function* changedDocuments(
     const stats = await stat(file).catch(() => undefined);
     const rules = await rulesAbove(root, path, settings);
     const format = formatOf(path, settings.sourceCode);
-    if (!stats || !rules || rules.ignores(file, stats.isDirectory())) onGone(path);
+    if (
+      !stats ||
+      !rules ||
+      rules.ignores(file, stats.isDirectory()) ||
+      (await isLeftOut(root, file, settings))
+    )
+      onGone(path);
     else if (stats.isDirectory()) yield* walkDocuments(root, settings, signal, path);
     else if (format && stats.isFile()) yield await lookAt(root, file, format, settings);
   }
+}
+
+/** As the walk sees links: what they lead to inside the folder is found where it lies, the rest is the user's choice. */
+async function isLeftOut(root: string, file: string, { followLinks }: IndexSettings): Promise<boolean> {
+  let link = false;
+  for (let path = file; path !== root && !link; path = dirname(path)) {
+    link = (await lstat(path).catch(() => undefined))?.isSymbolicLink() ?? false;
+  }
+  return link && (!followLinks || isInside(root, await realpath(file)));
 }
 
 /** The rules in the folder of a path; undefined if that folder is ignored. */

@@ -31,7 +31,8 @@ export type WalkEntry = { found: FoundFile } | { problem: FoundProblem };
 
 /**
  * The documents of a workspace folder, in a fixed order. Symbolic links are followed after everything else, and each
- * real folder and file is visited once, so loops end and nothing is indexed twice.
+ * real folder and file is visited once, so loops end and nothing is indexed twice. With the setting `followLinks` off
+ * nothing outside the folder is looked at.
  * @param root a real path
  * @param below a relative path: only what lies in this folder
  */
@@ -97,7 +98,7 @@ export async function* walkDocuments(
       continue; // A link that leads nowhere is no document.
     }
     const format = formatOf(link.path, settings.sourceCode);
-    if (visited.has(target) || isInside(root, target)) continue;
+    if (!settings.followLinks || visited.has(target) || isInside(root, target)) continue;
     if (link.rules.ignores(link.path, stats.isDirectory())) continue;
     if (stats.isDirectory()) {
       pending.push({ folder: link.path, rules: await link.rules.enter(link.path) });
@@ -130,7 +131,7 @@ export async function lookAt(
 }
 
 /** A file inside the root is found (or ignored) where it lies; only links that lead out of it add something. */
-function isInside(root: string, target: string): boolean {
+export function isInside(root: string, target: string): boolean {
   const path = relative(root, target);
   return path === '' || (!isAbsolute(path) && path.split(sep)[0] !== '..');
 }

@@ -1,15 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  renameSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { getuid } from 'node:process';
 import { CancelledError, UserError } from '../../../src/protocol/errors.ts';
@@ -156,20 +146,6 @@ describe('updating an index', () => {
     );
   });
 
-  it('survives loops of symbolic links and follows links that lead out', async () => {
-    using workspace = new TestWorkspace({ 'sub/a.md': 'inside' });
-    mkdirSync(join(workspace.top, 'outside'));
-    writeFileSync(join(workspace.top, 'outside/b.md'), 'elsewhere');
-    symlinkSync('..', workspace.path('sub/up'));
-    symlinkSync(workspace.top, workspace.path('top'));
-    symlinkSync(join(workspace.top, 'outside'), workspace.path('linked'));
-    symlinkSync('nowhere', workspace.path('broken.md'));
-    using index = workspace.open();
-    const { files, problems } = await workspace.update(index);
-    assert.deepEqual([files, problems], [2, []]);
-    assert.deepEqual(await placesOf(index, 'inside'), ['sub/a.md:1']);
-  });
-
   it('can be cancelled and goes on where it was', async () => {
     using workspace = new TestWorkspace();
     for (let i = 0; i < 50; i++) workspace.write(`${i}.md`, `file number ${i}`);
@@ -235,18 +211,6 @@ describe('updating an index', () => {
     workspace.write('.gitignore', '');
     await touch('.gitignore');
     assert.deepEqual(await placesOf(index, 'date'), ['no/d.md:1']);
-  });
-
-  it('takes the text of an editor for that of the file while it is not saved', async () => {
-    using workspace = new TestWorkspace({ 'a.md': 'saved words' });
-    using index = workspace.open();
-    await workspace.update(index);
-    index.setOpenText(workspace.path('a.md'), 'typed words');
-    await lastOf(index.updateFiles(workspace.folder, [workspace.path('a.md')]));
-    assert.deepEqual(await placesOf(index, 'typed'), ['a.md:1']);
-    index.setOpenText(workspace.path('a.md'), undefined);
-    await workspace.update(index);
-    assert.deepEqual([await placesOf(index, 'typed'), await placesOf(index, 'saved')], [[], ['a.md:1']]);
   });
 
   it('refuses a folder that is not there', async () => {
