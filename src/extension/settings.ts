@@ -27,6 +27,7 @@ interface SettingTypes {
   'index.chunkWords': number;
   'index.embeddingModel': string;
   'prag.augmentedFile': string;
+  'prag.fewShotFile': string;
   'prag.endpoint': string;
   'prag.endpointModel': string;
   'engine.idleUnloadMinutes': number;

@@ -27,12 +27,34 @@ export function registerPrag(parts: ComparisonParts, session: ComparisonSession)
       await engines.index.request('removeAdapters', { folders: [folder] });
       changed.fire();
     },
+    removeAllAdapters: async () => {
+      await removeAll(parts);
+      changed.fire();
+    },
   };
   return vscode.Disposable.from(
     changed,
     registerAll(commands, log),
     registerListView('springRag.adapters', () => adapterRows(parts), [changed.event]),
   );
+}
+
+/** Says what would go, then removes it; the passages can be encoded again. */
+async function removeAll({ engines }: ComparisonParts): Promise<void> {
+  const stored = await engines.index.request('listAdapters', {});
+  if (stored.length === 0) {
+    void vscode.window.showInformationMessage(vscode.l10n.t('There are no adapters on this machine.'));
+    return;
+  }
+  const size = formatBytes(stored.reduce((sum, { bytes }) => sum + bytes, 0));
+  const remove = vscode.l10n.t('Remove');
+  const chosen = await vscode.window.showWarningMessage(
+    vscode.l10n.t('Remove all {0} adapters of all models? This frees {1}.', stored.length, size),
+    { modal: true, detail: vscode.l10n.t('Their passages can be encoded again.') },
+    remove,
+  );
+  if (chosen !== remove) return;
+  await engines.index.request('removeAdapters', { folders: stored.map(({ folder }) => folder) });
 }
 
 /** Characters of a passage that leave room for size and loss in a narrow side panel. */

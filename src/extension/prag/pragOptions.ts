@@ -14,8 +14,10 @@ export function pragOptions(): PragOptions {
     throw new UserError('Name the model of the endpoint in the setting springRag.prag.endpointModel.');
   }
   const augmentedFile = setting('prag.augmentedFile');
+  const fewShotFile = setting('prag.fewShotFile');
   return {
     ...(augmentedFile !== '' && { augmentedFile }),
+    ...(fewShotFile !== '' && { fewShotFile }),
     ...(url !== '' && { endpoint: { url, model, apiKey: process.env[keyVariable] } }),
   };
 }

@@ -3,6 +3,7 @@ import type { ComparisonRequest } from '../../protocol/comparison.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { Engines } from '../engines.ts';
 import { NotEncodedError } from '../panel/failures.ts';
+import { setting } from '../settings.ts';
 import { missingMessage, neededAdapters } from './neededAdapters.ts';
 import { pragOptions } from './pragOptions.ts';
 
@@ -18,7 +19,11 @@ export async function withStoredAdapters(
   const { model, device, precision } = request;
   const texts = request.passages.map(({ text }) => text);
   const needed = neededAdapters(request.variants, texts);
-  if (needed.passages.length === 0 && needed.placebo === 0) return request;
+  if (needed.passages.length === 0 && needed.placebo === 0) {
+    const fewShotFile = setting('prag.fewShotFile');
+    const asksStepByStep = request.variants.includes('icl') && fewShotFile !== '';
+    return asksStepByStep ? { ...request, prag: { fewShotFile } } : request;
+  }
   const prag = pragOptions();
   const encode = { model, device, precision, prag, ...needed };
   const { passages } = await engines.inference.request('missingAdapters', encode, { signal });
