@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import type { FrameLocator, Locator } from 'playwright-core';
 import { openIndex } from '../../src/retrieval/workspaceIndex.ts';
@@ -108,24 +108,81 @@ describe('training and Parametric RAG', () => {
     await panel.afterRun(() => panel.button('Encode Passages').click());
     assert.match(await panel.answer('Parametric RAG'), /\w/);
     assert.doesNotMatch(await panel.prompt('Parametric RAG'), /8144/);
-    await panel.button('Add a column').click();
-    await panel.frame.getByRole('button', { name: 'Parametric RAG + passages', exact: true }).click();
-    await panel.runAgain();
-    assert.match(await panel.prompt('Parametric RAG + passages'), /8144/);
     await workbench.screenshot('parametric-rag');
   });
 
-  it('shows the adapter in the side panel and removes it', async () => {
+  it('compares Parametric RAG with its controls, all in one run', async () => {
+    const panel = new PanelPage(workbench.panel);
+    for (const title of [
+      'Parametric RAG + passages',
+      'Standard RAG (PRAG prompt)',
+      'SPRING + Parametric RAG',
+      'Placebo adapters',
+    ]) {
+      await panel.button('Add a column').click();
+      await panel.frame.getByRole('button', { name: title, exact: true }).click();
+    }
+    await panel.button('Run again').click();
+    await panel.frame
+      .getByText(/unrelated passages of the placebo are not encoded/)
+      .first()
+      .waitFor();
+    await panel.afterRun(() => panel.button('Encode Passages').click());
+    const asked = await panel.prompt('Standard RAG (PRAG prompt)');
+    assert.match(asked, /You should answer the question by referring[\s\S]*8144[\s\S]*The answer is/);
+    assert.equal(await panel.prompt('Parametric RAG + passages'), asked);
+    const bare = await panel.prompt('Parametric RAG');
+    assert.match(bare, /The answer is/);
+    assert.doesNotMatch(bare, /8144/);
+    assert.equal(await panel.prompt('Placebo adapters'), bare);
+    assert.match(await panel.prompt('SPRING k=10 + Parametric RAG'), /8144[\s\S]*10 virtual tokens/);
+    assert.notEqual(await panel.answer('Placebo adapters'), '');
+    await workbench.screenshot('parametric-rag-controls');
+  });
+
+  it('shows the adapters in the side panel: size, loss, passage; removes one, and all', async () => {
     await workbench.command('View: Show SPRING');
     const { page } = workbench;
     const header = page.locator('.pane-header', { hasText: 'Adapters' });
-    await header.click();
-    const row = page.locator('.pane', { has: header }).locator('.monaco-list-row').first();
-    await row.getByText(/[kM]B · \d/).waitFor();
+    // A click is lost while the side panel is still being laid out.
+    await header.waitFor();
+    while ((await header.getAttribute('aria-expanded')) !== 'true') {
+      await header.click();
+      await page.waitForTimeout(500);
+    }
+    const pane = page.locator('.pane', { has: header });
+    const rows = pane.locator('.monaco-list-row');
+    await rows
+      .first()
+      .getByText(/[kM]B · \d+\.\d\d → \d+\.\d\d/)
+      .waitFor();
+    assert.equal(await rows.count(), 2);
+    await rows.filter({ hasText: 'Breathelth' }).hover();
+    await page
+      .locator('.monaco-hover', { hasText: /8144[\s\S]*For demo, .*kB[\s\S]*Loss [▁-█]+ \d/ })
+      .waitFor();
     await workbench.screenshot('adapters');
-    await row.hover();
-    await row.getByRole('button', { name: 'Remove Adapter' }).click();
-    await row.waitFor({ state: 'detached' });
+    await rows.filter({ hasText: 'Breathelth' }).getByRole('button', { name: 'Remove Adapter' }).click();
+    await rows.filter({ hasText: 'Breathelth' }).waitFor({ state: 'detached' });
+    assert.equal(await rows.count(), 1);
+    // What another program puts there is seen after a refresh.
+    const [adapter] = storedAdapters(cache);
+    cpSync(adapter!, `${adapter!}0`, { recursive: true });
+    await header.hover();
+    await pane.getByRole('button', { name: 'Refresh Adapters' }).click();
+    await rows.nth(1).waitFor();
+    await workbench.command('SPRING: Remove All Adapters…');
+    await page.locator('.monaco-dialog-box', { hasText: /Remove all 2 adapters.*frees \d/ }).waitFor();
+    await page.locator('.monaco-dialog-box').getByRole('button', { name: 'Remove', exact: true }).click();
+    await pane.getByText('Parametric RAG turns passages into adapters').waitFor();
+    assert.deepEqual(storedAdapters(cache), []);
+    // Without them the comparison says again what is missing.
+    const panel = new PanelPage(workbench.panel);
+    await panel.button('Run again').click();
+    await panel.frame
+      .getByText(/The ticked passage is not encoded/)
+      .first()
+      .waitFor();
   });
 
   it('makes training data from the documents, to be reviewed before training', async () => {
@@ -178,6 +235,14 @@ async function answerInputBox(workbench: Workbench, text: string): Promise<void>
   await widget.locator('input').first().fill(text);
   await workbench.page.keyboard.press('Enter');
   await workbench.page.waitForTimeout(300);
+}
+
+/** Folders of the adapters on disk. */
+function storedAdapters(cacheFolder: string): string[] {
+  const store = join(cacheFolder, 'spring-rag', 'adapters');
+  return readdirSync(store, { recursive: true, encoding: 'utf8' })
+    .filter((path) => basename(path) === 'passage.json')
+    .map((path) => join(store, dirname(path)));
 }
 
 /** Augmented data of the first passage that the question finds, as the engine's index cuts it. */
