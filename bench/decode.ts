@@ -30,8 +30,9 @@ const newTokens = 64;
 const threads = Number(values.threads);
 const shape = values.shape as Shape;
 
-/** Milliseconds of the prompt (with its first token) and of the other new tokens. */
+/** Milliseconds of the prompt (with its first token) and of the other new tokens, and these tokens. */
 interface Run {
+  tokenIds: readonly number[];
   prefillMs: number;
   decodeMs: number;
 }
@@ -76,6 +77,13 @@ for (const pair of values.pairs.split(',')) {
     decode: (1000 * (newTokens - 1)) / median(list.map(({ decodeMs }) => decodeMs)),
   }));
   const [ours, theirs] = speeds;
+  const [oursRuns, theirRuns] = engines.map(({ name }) => runs.get(name)!);
+  const equal = oursRuns!.map(({ tokenIds }, round) => {
+    const differs = tokenIds.findIndex((id, position) => id !== theirRuns![round]!.tokenIds[position]);
+    return differs < 0 ? newTokens : differs;
+  });
+  // random weights leave the best tokens close together, so that rounding soon parts the answers
+  console.log(`the same greedy tokens at the start of each answer: ${equal.join(', ')} of ${newTokens}`);
   for (const { name, prefill, decode } of speeds) {
     console.log(`${name.padEnd(12)} prefill ${prefill.toFixed(1)}/s, decode ${decode.toFixed(1)}/s`);
   }
@@ -95,8 +103,8 @@ async function openOurs(precision: Precision): Promise<Engine> {
     name: precision,
     async run(seed) {
       const prompt = { parts: [{ tokenIds: tokenIds(promptTokens, seed, vocabSize) }] };
-      const { timings } = (await answers(decoder, [prompt], newTokens)).generations[0]!;
-      return { prefillMs: timings.prefillMs, decodeMs: timings.decodeMs };
+      const { timings, tokenIds: ids } = (await answers(decoder, [prompt], newTokens)).generations[0]!;
+      return { tokenIds: ids, prefillMs: timings.prefillMs, decodeMs: timings.decodeMs };
     },
     dispose: () => decoder.dispose(),
   };
@@ -123,15 +131,15 @@ async function openPeer(type: GgufType): Promise<Engine> {
       const tokens = tokenIds(promptTokens, seed, vocabSize);
       const start = performance.now();
       let first = 0;
-      let count = 0;
+      const ids: number[] = [];
       const evaluation = sequence.evaluate(tokens, { temperature: 0, yieldEogToken: true });
       const generated = evaluation[Symbol.asyncIterator]();
-      for (; count < newTokens; count++) {
-        await generated.next();
-        if (count === 0) first = performance.now();
+      while (ids.length < newTokens) {
+        ids.push((await generated.next()).value as number);
+        if (ids.length === 1) first = performance.now();
       }
       await generated.return?.();
-      return { prefillMs: first - start, decodeMs: performance.now() - first };
+      return { tokenIds: ids, prefillMs: first - start, decodeMs: performance.now() - first };
     },
     async dispose() {
       await model.dispose();
