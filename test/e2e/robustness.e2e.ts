@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import { writeSlowModel } from './fixtures.ts';
 import { PanelPage } from './panelPage.ts';
+import { engineProcesses } from './processes.ts';
 import { sampleWorkspace, Workbench } from './workbench.ts';
 
 const question = 'Which port does Breathelth listen on?';
@@ -85,7 +85,7 @@ describe('under adverse conditions', () => {
   });
 
   it('survives the death of the engine: says so, starts it again, loses nothing', async () => {
-    const engines = processIds('inference');
+    const engines = engineProcesses(workbench, 'inference');
     assert.equal(engines.length, 1);
     process.kill(engines[0]!, 'SIGKILL');
     await panel.frame
@@ -97,36 +97,19 @@ describe('under adverse conditions', () => {
     await workbench.screenshot('engine-killed');
     await panel.button('Try Again').click();
     await panel.column('Baseline').locator('.answer-text', { hasText: /\S/ }).waitFor();
-    assert.notDeepEqual(processIds('inference'), engines);
+    assert.notDeepEqual(engineProcesses(workbench, 'inference'), engines);
     await panel.button('Cancel').click();
   });
 
   it('an index process that is killed comes back with the index', async () => {
-    process.kill(processIds('index')[0]!, 'SIGKILL');
+    process.kill(engineProcesses(workbench, 'index')[0]!, 'SIGKILL');
     await workbench.page.waitForTimeout(500);
     await panel.question.fill('Which port does Hussor listen on?');
     await panel.button('Ask').click();
     await panel.passage(1).getByText('hussor.md').first().waitFor();
     await panel.button('Cancel').click();
   });
-
-  /** Engine processes of this test's VS Code. */
-  function processIds(role: string): number[] {
-    const lines = execFileSync('ps', ['-eo', 'pid,ppid,args'], { encoding: 'utf8' }).split('\n');
-    return lines
-      .filter((line) => line.includes(`engine.mjs ${role}`) && line.includes('spring-rag-e2e'))
-      .map((line) => Number(line.trim().split(/\s+/)[0]))
-      .filter((id) => belongsTo(id, workbench.server.processId));
-  }
 });
-
-function belongsTo(child: number, ancestor: number): boolean {
-  for (let id = child; id > 1;) {
-    if (id === ancestor) return true;
-    id = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${String(id)}/status`, 'utf8'))?.[1] ?? 0);
-  }
-  return false;
-}
 
 describe('in an untrusted workspace', () => {
   let workbench: Workbench;
@@ -165,5 +148,26 @@ describe('without a folder', () => {
     await panel.question.fill(question);
     await panel.button('Ask').click();
     await panel.answers.getByText(/no documents to search/).waitFor();
+  });
+});
+
+describe('a model that is not used', () => {
+  it('leaves the memory after the set time; the next question works', async () => {
+    const workbench = await Workbench.open({
+      folder: sampleWorkspace(),
+      settings: { 'springRag.engine.idleUnloadMinutes': 0.05 },
+    });
+    try {
+      const panel = new PanelPage(workbench.panel);
+      await workbench.command('SPRING: Compare');
+      await panel.ask(question);
+      while (engineProcesses(workbench, 'inference').length > 0) await workbench.page.waitForTimeout(200);
+      await panel.status.getByText('The model is loaded with the first question').waitFor();
+      assert.equal(engineProcesses(workbench, 'index').length, 1);
+      await panel.runAgain();
+      assert.equal(await panel.answer('SPRING k=10'), '8144');
+    } finally {
+      await workbench.close();
+    }
   });
 });

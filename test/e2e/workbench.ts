@@ -8,14 +8,17 @@ import { chromiumPath, root, type ServerOptions, VSCodeServer } from './server.t
 export const screenshots = join(root, '.vscode-test/screenshots');
 
 /** Machines that run tests are slow and shared. */
-const patienceMs = 90_000;
+const patienceMs = Number(process.env['E2E_PATIENCE_MS'] ?? 90_000);
 
 export interface WorkbenchOptions extends ServerOptions {
   /** Folder to open; null: none. */
   folder: string | null;
   viewport?: { width: number; height: number };
-  /** A module whose `run` is called in the extension host, and the folder of the extension that it belongs to. */
-  hostTests?: { extension: string; module: string };
+  /**
+   * Folder of a further extension, loaded from source; `tests` is a module in it whose `run` is called in the extension
+   * host.
+   */
+  testExtension?: { folder: string; tests?: string };
 }
 
 /** A copy of the sample workspace that a test may change. */
@@ -67,16 +70,17 @@ export class Workbench {
   }
 
   async #load(): Promise<void> {
-    const { folder, hostTests } = this.#options;
+    const { folder, testExtension } = this.#options;
     this.page.setDefaultTimeout(patienceMs);
     const parameters = new URLSearchParams(folder === null ? { ew: 'true' } : { folder });
-    if (hostTests) {
-      const authority = new URL(this.server.url).host;
-      const payload = [
-        ['extensionDevelopmentPath', `vscode-remote://${authority}${hostTests.extension}`],
-        ['extensionTestsPath', `vscode-remote://${authority}${hostTests.module}`],
-      ];
+    if (testExtension) {
+      const remote = `vscode-remote://${new URL(this.server.url).host}`;
+      const payload = [['extensionDevelopmentPath', remote + testExtension.folder]];
+      if (testExtension.tests !== undefined)
+        payload.push(['extensionTestsPath', remote + testExtension.tests]);
       parameters.set('payload', JSON.stringify(payload));
+    }
+    if (testExtension?.tests !== undefined) {
       await this.page.exposeFunction('codeAutomationLog', (type: string, values: unknown[]) => {
         if (type === 'error') this.#hostOutput.push(values.map(String).join(' '));
       });
