@@ -13,10 +13,13 @@ const root = resolve(import.meta.dirname, '..');
 const folder = resolve(process.argv[2] ?? join(root, 'samples/workspace'));
 const code = findCode();
 if (code) {
-  spawn(code, ['--new-window', `--extensionDevelopmentPath=${root}`, folder], {
-    stdio: 'inherit',
-    shell: process.platform === 'win32',
-  });
+  const values = ['--new-window', `--extensionDevelopmentPath=${root}`, folder];
+  // On Windows it is a batch file: a shell must run it, which wants what may have spaces in quotes.
+  const child =
+    process.platform === 'win32'
+      ? spawn([code, ...values].map((value) => `"${value}"`).join(' '), { stdio: 'inherit', shell: true })
+      : spawn(code, values, { stdio: 'inherit' });
+  child.on('exit', (status) => process.exit(status ?? 1));
 } else {
   install();
   startServer();
