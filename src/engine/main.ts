@@ -1,7 +1,7 @@
 /**
  * The engine program. Forked by the supervisor with a role and its options:
  *
- *     engine.mjs inference|index|training '{"extensionFolder": "...", "idleUnloadMs": 600000}'
+ *     engine.mjs inference|index|training '{"extensionFolder": "..."}'
  */
 import { createMessageConnection, IPCMessageReader, IPCMessageWriter } from 'vscode-jsonrpc/node';
 import { notify, serve } from './channel.ts';
@@ -9,7 +9,6 @@ import { notify, serve } from './channel.ts';
 interface ProgramOptions {
   /** The folder that holds media/demo. */
   extensionFolder: string;
-  idleUnloadMs: number;
 }
 
 // A role loads only what it needs: the index process has no use for the inference library.
@@ -21,12 +20,6 @@ if (role === 'inference') {
   serve<'inference'>(
     connection,
     inferenceRole({
-      idleUnloadMs: options.idleUnloadMs,
-      onIdleUnload: ({ model }) =>
-        notify(connection, 'modelChanged', {
-          loaded: null,
-          message: `${model} was unloaded after its idle time.`,
-        }),
       onModelChanged: (loaded, message) => notify(connection, 'modelChanged', { loaded, message }),
     }),
   );

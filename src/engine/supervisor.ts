@@ -38,6 +38,11 @@ export interface SupervisorOptions {
   environment?: Readonly<Record<string, string>>;
   /** Node to run it with; absent: the one that runs this. */
   execPath?: string | undefined;
+  /**
+   * After this long without a request the process is ended, which gives all of its memory back; the next request
+   * starts another one. 0 or absent: never. Asked when a request has ended.
+   */
+  stopWhenIdleMs?: () => number;
   /** Delays before the 1st, 2nd, ... restart in a row; one more crash than delays leaves the process down. */
   restartDelaysMs?: readonly number[];
   /** Lines that the process writes and what the supervisor does. */
@@ -73,6 +78,8 @@ export class EngineSupervisor<Role extends EngineRole> {
   #state: EngineState = 'stopped';
   #restart: Promise<void> | null = null;
   #disposed = false;
+  #pending = 0;
+  #idleTimer: NodeJS.Timeout | undefined;
   /** Runs after every start, before other requests: what a fresh process must be told. */
   initialise: ((request: EngineSupervisor<Role>['request']) => Promise<void>) | undefined;
   #initialised: Promise<void> = Promise.resolve();
@@ -100,10 +107,27 @@ export class EngineSupervisor<Role extends EngineRole> {
     params: ParamsOf<Role, Name>,
     options: RequestOptions<ProgressOf<Role, Name>> = {},
   ): Promise<ResultOf<Role, Name>> => {
-    const running = await this.#ready(options.signal);
-    await Promise.race([this.#initialised, running.ended]);
-    return this.#send(running, name, params, options);
+    this.#pending += 1;
+    clearTimeout(this.#idleTimer);
+    try {
+      const running = await this.#ready(options.signal);
+      await Promise.race([this.#initialised, running.ended]);
+      return await this.#send(running, name, params, options);
+    } finally {
+      this.#pending -= 1;
+      if (this.#pending === 0) this.#waitForIdleness();
+    }
   };
+
+  #waitForIdleness(): void {
+    const idleMs = this.#options.stopWhenIdleMs?.() ?? 0;
+    if (idleMs <= 0 || this.#disposed) return;
+    this.#idleTimer = setTimeout(() => {
+      if (!this.#running) return;
+      this.#stop('The engine was ended after its idle time.');
+      this.#setState('stopped', 'Ended after its idle time.');
+    }, idleMs);
+  }
 
   async #send<Name extends RequestName<Role>>(
     running: Running,
@@ -126,6 +150,7 @@ export class EngineSupervisor<Role extends EngineRole> {
 
   dispose(): void {
     this.#disposed = true;
+    clearTimeout(this.#idleTimer);
     this.#stop('The engine was shut down.');
   }
 

@@ -9,29 +9,26 @@ export class Engines implements vscode.Disposable {
   readonly index: EngineSupervisor<'index'>;
   readonly training: EngineSupervisor<'training'>;
   readonly #states = new vscode.EventEmitter<{ role: EngineRole; state: EngineState; message: string }>();
-  readonly #modelChanges = new vscode.EventEmitter<{ loaded: boolean; message: string }>();
+  readonly #modelChanges = new vscode.EventEmitter<string>();
   /** A process started, crashed, or stays down. */
   readonly onDidChangeState = this.#states.event;
-  /** The model left the memory, or moved to another device, without being asked to. */
+  /** The model moved to another device without being asked to. */
   readonly onDidChangeModel = this.#modelChanges.event;
 
   /** @param entriesFile the user's entries of the list of models */
   constructor(extensionUri: vscode.Uri, log: vscode.LogOutputChannel, entriesFile: string) {
     const options = (role: EngineRole): SupervisorOptions => ({
       program: vscode.Uri.joinPath(extensionUri, 'dist', 'engine.mjs').fsPath,
-      programArguments: [
-        JSON.stringify({
-          extensionFolder: extensionUri.fsPath,
-          idleUnloadMs: setting('engine.idleUnloadMinutes') * 60_000,
-        }),
-      ],
+      programArguments: [JSON.stringify({ extensionFolder: extensionUri.fsPath })],
+      // The index is small and watched; models are not.
+      ...(role !== 'index' && { stopWhenIdleMs: () => setting('engine.idleUnloadMinutes') * 60_000 }),
       environment: { SPRING_MODELS: entriesFile },
       execPath: setting('engine.nodePath') || undefined,
       log: (level, message) => log[level](message),
       onStateChange: (state, message) => this.#states.fire({ role, state, message }),
       onNotification: ({ name, params }) => {
         if (name === 'log') log[params.level](`${role}: ${params.message}`);
-        else this.#modelChanges.fire({ loaded: params.loaded !== null, message: params.message });
+        else this.#modelChanges.fire(params.message);
       },
     });
     this.inference = new EngineSupervisor('inference', options('inference'));

@@ -212,6 +212,6 @@ export type EngineNotification = {
 
 export interface EngineNotifications {
   log: { level: 'info' | 'warn' | 'error'; message: string };
-  /** The model was unloaded after its idle time, or the device was lost and the CPU has taken over. */
-  modelChanged: { loaded: LoadedModel | null; message: string };
+  /** The device was lost and the CPU has taken over. */
+  modelChanged: { loaded: LoadedModel; message: string };
 }

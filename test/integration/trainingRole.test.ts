@@ -217,7 +217,6 @@ describe('the training engine', () => {
 
     const inference = new EngineSupervisor('inference', {
       program: join(root, 'src/engine/main.ts'),
-      programArguments: [JSON.stringify({ idleUnloadMs: 0 })],
       log: () => undefined,
     });
     try {

@@ -74,10 +74,7 @@ export class Comparison implements vscode.Disposable {
       index.onDidChange((state) => store.patch({ index: state })),
       library.onDidChange(() => this.session.setLibrary([...library.models], [...library.tokenFiles])),
       engines.onDidChangeState(({ role, state, message }) => this.#engineChanged(role, state, message)),
-      engines.onDidChangeModel(({ loaded, message }) => {
-        if (!loaded) store.patch({ model: { kind: 'unloaded' } });
-        else this.session.notify('warning', message);
-      }),
+      engines.onDidChangeModel((message) => this.session.notify('warning', message)),
       vscode.workspace.onDidChangeWorkspaceFolders(showWorkspace),
       vscode.workspace.onDidGrantWorkspaceTrust(showWorkspace),
       vscode.window.registerWebviewPanelSerializer(panelType, {

@@ -9,11 +9,12 @@ describe('the supervisor of an engine process', () => {
   let supervisor: EngineSupervisor<'index'>;
   const states: EngineState[] = [];
 
-  function start(restartDelaysMs?: number[]): EngineSupervisor<'index'> {
+  function start(restartDelaysMs?: number[], idleMs = 0): EngineSupervisor<'index'> {
     states.length = 0;
     supervisor = new EngineSupervisor('index', {
       program: join(import.meta.dirname, 'echoEngine.ts'),
       restartDelaysMs,
+      stopWhenIdleMs: () => idleMs,
       log: () => undefined,
       onStateChange: (state) => states.push(state),
     });
@@ -50,6 +51,21 @@ describe('the supervisor of an engine process', () => {
       { onProgress: (progress) => seen.push(progress.currentFile) },
     );
     assert.deepEqual(seen, ['a', 'b', 'c']);
+  });
+
+  it('ends the process after its idle time, not before, and starts another one for the next request', async () => {
+    start(undefined, 300);
+    const first = await supervisor.request('search', { query: 'a', count: 1 });
+    const cancelled = new AbortController();
+    const long = search('hang', cancelled.signal);
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    assert.equal(String(supervisor.processId), first[0]!.path, 'a request is not idleness');
+    cancelled.abort();
+    await assert.rejects(long, CancelledError);
+    while (supervisor.processId !== undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+    const second = await supervisor.request('search', { query: 'b', count: 1 });
+    assert.notEqual(second[0]!.path, first[0]!.path);
+    assert.deepEqual(states, ['running', 'stopped', 'running']);
   });
 
   it('keeps the kind of an error', async () => {
