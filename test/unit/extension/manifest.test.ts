@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'mocha';
@@ -85,6 +86,15 @@ describe('the manifest of the extension', () => {
       .filter(([, { scope }]) => scope === 'machine-overridable')
       .map(([name]) => name);
     assert.deepEqual([...restrictedConfigurations].sort(), overridable.sort());
+  });
+
+  it('has every text of the code in the file for translators, with a placeholder for each value', () => {
+    execFileSync(process.execPath, [join(root, 'scripts/strings.mjs'), '--check'], { stdio: 'pipe' });
+    const texts = Object.keys(JSON.parse(text('l10n/bundle.l10n.json')) as Record<string, string>);
+    for (const one of texts) {
+      const places = [...new Set([...one.matchAll(/\{(\d)\}/g)].map((match) => Number(match[1])))].sort();
+      assert.deepEqual(places, [...places.keys()], `the placeholders of "${one}" are not 0, 1, 2, ...`);
+    }
   });
 
   it('names pictures that exist', () => {
