@@ -10,6 +10,7 @@ import { env, platform } from 'node:process';
 import { errorCode, exists } from '../checkpoint/files.ts';
 import { readLoraAdapter, writeAdapter } from '../checkpoint/lora.ts';
 import type { LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
+import { UserError } from '../protocol/errors.ts';
 
 /** What is kept about an adapter beside it, in `passage.json`. */
 export interface AdapterRecord {
@@ -61,7 +62,7 @@ export class AdapterStore {
     this.maximumBytes = maximumBytes;
   }
 
-  /** A stored adapter, which counts as used now; undefined if there is none or its files are damaged. */
+  /** A stored adapter, which counts as used now; undefined if there is none, or its files are damaged: then they go. */
   async read(
     identity: AdapterIdentity,
     config: ModelConfig,
@@ -74,8 +75,9 @@ export class AdapterStore {
       const now = new Date();
       await utimes(join(folder, recordFile), now, now);
       return { adapter, record };
-    } catch {
+    } catch (error) {
       // another process is removing it, or the disk lost part of it: it is trained again
+      if (error instanceof UserError) await this.remove({ folder });
       return undefined;
     }
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts';
 import { EmbeddingTable } from '../../src/checkpoint/embeddingTable.ts';
 import { readLoraAdapter } from '../../src/checkpoint/lora.ts';
@@ -199,6 +199,10 @@ describe('encoding passages on the demo model', () => {
     const [one] = (await encode(await open(), [passages[0]!])).slice(-1);
     assert.ok(one?.type === 'encoded');
     await writeFile(join(one.folder, 'adapter_model.safetensors'), 'rubbish');
+    const { config } = decoder.checkpoint;
+    const [model, key] = one.folder.split(sep).slice(-2) as [string, string];
+    assert.equal(await new AdapterStore(folder).read({ model, key }, config), undefined);
+    assert.equal(await (await open()).isEncoded(passages[0]!), false);
     const [again] = (await encode(await open(), [passages[0]!])).slice(-1);
     assert.ok(again?.type === 'encoded' && !again.fromStore);
     assert.equal(again.adapter.id, one.adapter.id);
