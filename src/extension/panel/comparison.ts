@@ -214,6 +214,8 @@ export class Comparison implements vscode.Disposable {
     set('busy', busy || state.index.kind === 'indexing');
     set('indexing', state.index.kind === 'indexing');
     set('indexed', state.index.kind === 'ready');
+    set('passagesChosen', this.session.tried.passages);
+    set('virtualTokensChosen', this.session.tried.virtualTokens);
     set('hasPassages', state.passages.length > 0);
     set('hasAnswers', state.columns.length > 0 && !busy);
   }

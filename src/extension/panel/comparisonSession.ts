@@ -51,6 +51,8 @@ export class ComparisonSession {
   #run: AbortController | null = null;
   #lastAttempt: 'ask' | 'rerun' = 'ask';
   #nextNotice = 1;
+  /** What the user has tried in this window: steps of the walkthrough. */
+  readonly tried = { passages: false, virtualTokens: false };
 
   constructor(state: PanelState, services: SessionServices) {
     this.store = new PanelStore(state);
@@ -67,6 +69,7 @@ export class ComparisonSession {
 
   /** Changes inputs. What does not hold together is corrected, and the correction is sent to the panel. */
   edit(changes: Partial<PanelInputs>): void {
+    this.tried.virtualTokens ||= changes.k !== undefined && changes.k !== this.state.inputs.k;
     const inputs = { ...this.state.inputs, ...changes };
     const corrected = consistentInputs(inputs, this.state);
     // The panel has drawn what the user edited; sending it back would disturb typing. Corrections are news.
@@ -162,6 +165,7 @@ export class ComparisonSession {
   }
 
   tick(ids: readonly string[]): void {
+    this.tried.passages = true;
     this.store.patch({ passages: tickPassages(this.state.passages, ids) });
     this.#markStale();
   }

@@ -157,6 +157,16 @@ describe('a comparison session', () => {
     assert.deepEqual(state, session.state);
   });
 
+  it('knows which steps of the walkthrough the user has tried', async () => {
+    await session.ask('Which port?');
+    session.edit({ k: session.state.inputs.k });
+    assert.deepEqual(session.tried, { passages: false, virtualTokens: false });
+    session.edit({ k: 3 });
+    assert.deepEqual(session.tried, { passages: false, virtualTokens: true });
+    session.tick([]);
+    assert.deepEqual(session.tried, { passages: true, virtualTokens: true });
+  });
+
   it('runs again with other ticks and k without retrieving', async () => {
     await session.ask('Which port?');
     session.tick(['hit-2']);

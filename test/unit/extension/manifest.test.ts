@@ -6,6 +6,10 @@ import { describe, it } from 'mocha';
 
 const root = join(import.meta.dirname, '../../..');
 const text = (file: string): string => readFileSync(join(root, file), 'utf8');
+interface Media {
+  svg?: string;
+  image?: Record<'light' | 'dark' | 'hc' | 'hcLight', string>;
+}
 interface Manifest {
   main: string;
   icon: string;
@@ -16,7 +20,7 @@ interface Manifest {
     keybindings: { command: string }[];
     views: Record<string, { id: string; icon: string }[]>;
     viewsWelcome: { contents: string }[];
-    walkthroughs: { steps: { media: { svg: string }; completionEvents: string[]; description: string }[] }[];
+    walkthroughs: { steps: { media: Media; completionEvents: string[]; description: string }[] }[];
     configuration: { properties: Record<string, { scope: string; default?: unknown }> };
     chatParticipants: { id: string }[];
     languageModelTools: { name: string }[];
@@ -101,7 +105,9 @@ describe('the manifest of the extension', () => {
     const pictures = [
       manifest.icon,
       ...Object.values(contributes.views).flatMap((views) => views.map(({ icon }) => icon)),
-      ...contributes.walkthroughs.flatMap(({ steps }) => steps.map(({ media }) => media.svg)),
+      ...contributes.walkthroughs.flatMap(({ steps }) =>
+        steps.flatMap(({ media }) => [media.svg ?? [], Object.values(media.image ?? {})].flat()),
+      ),
     ];
     for (const picture of pictures) assert.ok(existsSync(join(root, picture)), picture);
   });
