@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
@@ -115,8 +115,12 @@ describe('in an untrusted workspace', () => {
   let workbench: Workbench;
 
   before(async () => {
+    const folder = sampleWorkspace();
+    const outside = join(mkdtempSync(join(tmpdir(), 'spring-rag-outside-')), 'private.md');
+    writeFileSync(outside, 'The port of Breathelth is a private matter.');
+    symlinkSync(outside, join(folder, 'linked.md'));
     workbench = await Workbench.open({
-      folder: sampleWorkspace(),
+      folder,
       workspaceTrust: true,
       settings: { 'security.workspace.trust.startupPrompt': 'never' },
     });
@@ -129,6 +133,8 @@ describe('in an untrusted workspace', () => {
     await panel.status.getByText(/not trusted/).waitFor();
     await panel.ask(question);
     assert.equal(await panel.answer('SPRING k=10'), '8144');
+    // A link to a document outside is not followed: 40 files are those of the folder.
+    assert.match(await panel.status.innerText(), /40 files indexed/);
     await workbench.screenshot('untrusted');
   });
 });
@@ -148,6 +154,20 @@ describe('without a folder', () => {
     await panel.question.fill(question);
     await panel.button('Ask').click();
     await panel.answers.getByText(/no documents to search/).waitFor();
+  });
+
+  it('answers from a passage that is added by hand', async () => {
+    const panel = new PanelPage(workbench.panel);
+    await panel.button('Add a passage by hand').click();
+    await workbench.page.keyboard.type(
+      '# Breathelth\n## Connections\nTraffic for Breathelth arrives on port 8144.',
+    );
+    await workbench.page.keyboard.press('Control+Enter');
+    await panel.passage(1).getByText('8144').first().waitFor();
+    await panel.ask(question);
+    assert.equal(await panel.answer('SPRING k=10'), '8144');
+    assert.match(await panel.prompt('Baseline'), /8144/);
+    await workbench.screenshot('by-hand');
   });
 });
 
