@@ -7,7 +7,7 @@ import {
 import type { Checkpoint } from '../checkpoint/types.ts';
 import { UserError } from '../protocol/errors.ts';
 import { chooseDevice, type ChosenDevice } from './device.ts';
-import { choosePrecision } from './precision.ts';
+import { choosePrecision, worthPacking } from './precision.ts';
 import { DecoderSession } from './session.ts';
 import type { DecoderOptions, Device } from './types.ts';
 
@@ -30,6 +30,7 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
     threads: options.threads,
     plainAttention: device.webgpu?.fusedAttention === false,
     float16: device.webgpu?.float16 ?? false,
+    packWeights: device.device === 'cpu' && worthPacking(checkpoint, precision),
     ...(precision === 'int8' || precision === 'int4'
       ? { quantized: await makeOrFind(checkpoint, precision, options) }
       : {}),

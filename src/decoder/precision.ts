@@ -19,6 +19,8 @@ const largestFloat32OnGpu = gigabyte / 4;
 const largestFloat16OnGpu = 4 * gigabyte;
 /** Share of the free memory that weights may take; the rest is for keys and values, and for other programs. */
 const memoryShare = 0.7;
+/** Share of the free memory that packed float32 weights may take. */
+const packedShare = 0.25;
 
 /**
  * The precision to use on a device.
@@ -66,6 +68,16 @@ export function choosePrecision(
     return { precision: 'int8', reason: `${size('int8')} instead of ${size('f32')}, and faster; ${free}` };
   }
   return { precision: 'int4', reason: `${size('int4')} in int4, but ${size('int8')} in int8; ${free}` };
+}
+
+/** Whether float32 weights on the CPU are packed for speed: if that costs little of the free memory. */
+export function worthPacking(
+  checkpoint: Checkpoint,
+  precision: Precision,
+  availableBytes: number = process.availableMemory(),
+): boolean {
+  const bytes = weightCount(checkpoint) * bytesPerWeight.f32;
+  return precision === 'f32' && bytes <= Math.min(largestFloat32OnCpu, packedShare * availableBytes);
 }
 
 function weightCount(checkpoint: Checkpoint): number {

@@ -21,6 +21,11 @@ export interface SessionOptions {
   threads?: number | undefined;
   /** Whether the device computes in float16: with quantised weights activations then are of that type. */
   float16?: boolean;
+  /**
+   * Copies float weights into the layout of the runtime's kernels, which is faster but takes their size in memory;
+   * otherwise they stay pages of their file, which processes share. Default false.
+   */
+  packWeights?: boolean;
   /** For int8 and int4: the weights to load instead of the checkpoint's own. */
   quantized?: QuantizedWeights;
   /** Keep to attention kernels that do not depend on the adapter's subgroups (device.ts tests them). */
@@ -52,8 +57,7 @@ export class DecoderSession {
   }
 
   /**
-   * Loads a checkpoint's weights from its own files. On the CPU float32 weights stay file-backed pages (no
-   * pre-packing); weights of another type than the activations are converted once.
+   * Loads a checkpoint's weights from its own files; weights of another type than the activations are converted once.
    * @throws UserError if the runtime refuses the graph or the memory does not suffice
    */
   static async open(
@@ -185,8 +189,8 @@ async function createSession(
     sessionOptions.preferredOutputLocation = Object.fromEntries(
       keyValueNames(config, 'present').map((name) => [name, 'gpu-buffer']),
     );
-  } else if (!options.quantized) {
-    // float weights stay pages of the file; the kernels of quantised weights need their own layout
+  } else if (!options.quantized && !options.packWeights) {
+    // the kernels of quantised weights need their own layout
     session['disable_prepacking'] = '1';
   }
   try {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Checkpoint } from '../../../src/checkpoint/types.ts';
 import type { ChosenDevice } from '../../../src/decoder/device.ts';
-import { choosePrecision } from '../../../src/decoder/precision.ts';
+import { choosePrecision, worthPacking } from '../../../src/decoder/precision.ts';
 import { UserError } from '../../../src/protocol/errors.ts';
 
 const gigabyte = 1024 ** 3;
@@ -52,5 +52,12 @@ describe('precision', () => {
     assert.throws(() => choosePrecision('f16', model(1e6), cpu), UserError);
     assert.throws(() => choosePrecision('f16', model(1e6), gpu(false)), UserError);
     assert.equal(choosePrecision('f16', model(1e6), gpu(true)).precision, 'f16');
+  });
+
+  it('float32 weights are packed where they are small beside the free memory', () => {
+    assert.equal(worthPacking(model(135e6), 'f32', 8 * gigabyte), true);
+    assert.equal(worthPacking(model(135e6), 'f32', gigabyte), false);
+    assert.equal(worthPacking(model(500e6), 'f32', 64 * gigabyte), false);
+    assert.equal(worthPacking(model(135e6), 'int8', 8 * gigabyte), false);
   });
 });
