@@ -1,4 +1,4 @@
-/** Adapters that Python's peft wrote (test/fixtures/peft/make.py), on the demo model, and what it answered with them. */
+/** Adapters that Python's peft wrote (test/fixtures/peft), on the demo model, and what it answered with them. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
