@@ -7,7 +7,7 @@ export function hitLocation({
   path,
   startLine = 1,
   endLine = startLine,
-}: SearchHit): vscode.Location {
+}: Pick<SearchHit, 'folder' | 'path' | 'startLine' | 'endLine'>): vscode.Location {
   const uri = vscode.Uri.joinPath(vscode.Uri.file(folder), path ?? '');
   const last = Math.max(startLine, endLine) - 1;
   return new vscode.Location(uri, new vscode.Range(startLine - 1, 0, last, Number.MAX_SAFE_INTEGER));

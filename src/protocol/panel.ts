@@ -130,6 +130,8 @@ export interface PanelPassage {
   /** Stable within a panel. */
   id: string;
   passage: Passage;
+  /** The workspace folder (absolute) that the passage's path is relative to; absent in reopened records. */
+  folder?: string;
   ticked: boolean;
   origin: 'retrieved' | 'by-hand' | 'editor';
   /** Place in the result list, from 1; null when added by hand. */

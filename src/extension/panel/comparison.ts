@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { UserError } from '../../protocol/errors.ts';
 import type { PanelAction } from '../../protocol/panel.ts';
 import type { History } from '../history.ts';
+import { hitLocation } from '../hitLocation.ts';
 import type { IndexService } from '../indexService.ts';
 import type { ModelParts } from '../models/parts.ts';
 import { withStoredAdapters } from '../prag/storedAdapters.ts';
@@ -190,16 +191,13 @@ export class Comparison implements vscode.Disposable {
 
   /** Opens a passage's document beside the panel with its lines selected. */
   async #openPassage(id: string): Promise<void> {
-    const passage = this.session.state.passages.find((candidate) => candidate.id === id)?.passage;
+    const { passage, folder } = this.session.state.passages.find((candidate) => candidate.id === id) ?? {};
     if (passage?.path === undefined)
       throw new UserError('This passage was added by hand; it has no document.');
-    const uri = await documentOf(passage.path);
-    const from = Math.max(0, (passage.startLine ?? 1) - 1);
-    const to = Math.max(from, (passage.endLine ?? from + 1) - 1);
-    const selection = new vscode.Range(from, 0, to, Number.MAX_SAFE_INTEGER);
+    const { uri, range } = hitLocation({ ...passage, folder: folder ?? (await folderOf(passage.path)) });
     await vscode.window.showTextDocument(uri, {
       viewColumn: vscode.ViewColumn.Beside,
-      selection,
+      selection: range,
       preview: true,
     });
   }
@@ -223,12 +221,11 @@ export class Comparison implements vscode.Disposable {
 }
 
 /** The workspace folder that has a file at this relative path. */
-async function documentOf(path: string): Promise<vscode.Uri> {
+async function folderOf(path: string): Promise<string> {
   for (const { uri } of vscode.workspace.workspaceFolders ?? []) {
-    const candidate = vscode.Uri.joinPath(uri, path);
     try {
-      await vscode.workspace.fs.stat(candidate);
-      return candidate;
+      await vscode.workspace.fs.stat(vscode.Uri.joinPath(uri, path));
+      return uri.fsPath;
     } catch {
       // not in this folder
     }

@@ -14,9 +14,10 @@ export function mergeHits(
   ticked: number,
 ): PanelPassage[] {
   const retrieved = hits.map(
-    ({ rank, titlePath, bm25Rank, vectorRank, ...passage }, place): PanelPassage => ({
+    ({ folder, rank, titlePath, bm25Rank, vectorRank, ...passage }, place): PanelPassage => ({
       id: `hit-${String(place + 1)}`,
       passage,
+      folder,
       ticked: place < ticked,
       origin: 'retrieved',
       rank,
