@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import { writeSlowModel } from './fixtures.ts';
 import { PanelPage } from './panelPage.ts';
 import { engineProcesses } from './processes.ts';
+import { root } from './server.ts';
 import { sampleWorkspace, Workbench } from './workbench.ts';
 
 const question = 'Which port does Breathelth listen on?';
@@ -113,9 +114,10 @@ describe('under adverse conditions', () => {
 
 describe('in an untrusted workspace', () => {
   let workbench: Workbench;
+  const folder = sampleWorkspace();
 
   before(async () => {
-    const folder = sampleWorkspace();
+    copyFileSync(join(root, 'media/demo/spring-50.pt'), join(folder, 'own.pt'));
     const outside = join(mkdtempSync(join(tmpdir(), 'spring-rag-outside-')), 'private.md');
     writeFileSync(outside, 'The port of Breathelth is a private matter.');
     symlinkSync(outside, join(folder, 'linked.md'));
@@ -136,6 +138,17 @@ describe('in an untrusted workspace', () => {
     // A link to a document outside is not followed: 40 files are those of the folder.
     assert.match(await panel.status.innerText(), /40 files indexed/);
     await workbench.screenshot('untrusted');
+  });
+
+  it('opens no embedding file of the workspace, and says how it can be', async () => {
+    await workbench.command('SPRING: Select Embedding File');
+    await workbench.answerQuickInput('A local file…');
+    await workbench.answerQuickInput(join(folder, 'own.pt'));
+    await workbench.command('Notifications: Show Notifications'); // a toast may be gone by now
+    await workbench.notification(/not trusted, so .*own\.pt is not opened/);
+    const panel = new PanelPage(workbench.panel);
+    await panel.runAgain();
+    assert.equal(await panel.answer('SPRING k=10'), '8144');
   });
 });
 
