@@ -5,7 +5,7 @@
 import type { ModelConfig } from '../checkpoint/types.ts';
 import { microsoftDomain, type Graph, type Value } from '../onnx/graph.ts';
 import { castTo, type ActivationType } from './graphWeights.ts';
-import { biasName } from './hostKeyValues.ts';
+import { biasName } from './keyValueMemory.ts';
 import { rotaryDim } from './rope.ts';
 
 export interface AttentionEmitter {

@@ -6,6 +6,7 @@
 import { Tensor } from '../onnx/runtime.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import {
+  biasName,
   keyValueNames,
   positionsOf,
   type KeyValueMemory,
@@ -231,9 +232,4 @@ export function keysAndValuesOf(sequence: Sequence): PastKeysAndValues {
   const { storage, length } = hostSequence(sequence);
   if (storage.used !== length) throw new Error('The storage holds more than this sequence.');
   return { length, arrays: storage.views() };
-}
-
-/** The graph's input with the mask of layers that have this window (null: none). */
-export function biasName(window: number | null): string {
-  return window === null ? 'attention_bias' : `attention_bias.${window}`;
 }

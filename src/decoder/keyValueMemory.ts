@@ -75,3 +75,8 @@ export function keyValueNames(config: ModelConfig, kind: 'past' | 'present' | 'n
     `${kind}_value.${layer}`,
   ]).flat();
 }
+
+/** The graph's input with the mask of layers that have this window (null: none). */
+export function biasName(window: number | null): string {
+  return window === null ? 'attention_bias' : `attention_bias.${window}`;
+}
