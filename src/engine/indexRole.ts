@@ -15,6 +15,8 @@ const progressIntervalMs = 100;
 interface OpenedIndex {
   index: WorkspaceIndex;
   location: IndexLocation;
+  /** Work that has not ended: the index is not closed before. */
+  users: Set<Promise<unknown>>;
 }
 
 /** The handlers of the role `index`. `extensionFolder` holds media/demo. */
@@ -25,37 +27,54 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
     return opened;
   };
 
+  /** Work on the index that is open now, also if another is opened meanwhile. */
+  const using = async <Result>(work: (used: OpenedIndex) => Promise<Result>): Promise<Result> => {
+    const used = current();
+    const done = work(used);
+    used.users.add(done);
+    try {
+      return await done;
+    } finally {
+      used.users.delete(done);
+    }
+  };
+
   return {
     openIndex: (location) => {
-      opened?.index.close();
+      const previous = opened;
       opened = undefined;
+      if (previous) void Promise.allSettled(previous.users).then(() => previous.index.close());
       const { indexFile, options } = location;
-      opened = { index: openIndex(indexFile, options), location };
+      opened = { index: openIndex(indexFile, options), location, users: new Set() };
       return Promise.resolve(summaryOf(opened));
     },
-    updateIndex: async ({ rebuild, openTexts }, { signal, report }) => {
-      const { index, location } = current();
-      index.forgetOpenTexts();
-      for (const folder of location.folders) {
-        for (const { path, text } of openTexts) await index.setOpenText(folder, path, text);
-      }
-      if (rebuild) await drain(index.update([], { signal }), () => undefined);
-      await drain(index.update(location.folders, { signal }), report);
-      return summaryOf(current());
-    },
-    updateFiles: async ({ paths, openTexts }, { signal, report }) => {
-      const { index, location } = current();
-      const texts = new Map(openTexts.map(({ path, text }) => [path, text]));
-      for (const folder of location.folders) {
-        const inside = paths.filter((path) => path.startsWith(folder + sep));
-        for (const path of inside) await index.setOpenText(folder, path, texts.get(path));
-        if (inside.length > 0) await drain(index.updateFiles(folder, inside, { signal }), report);
-      }
-      return summaryOf(current());
-    },
+    updateIndex: ({ rebuild, openTexts }, { signal, report }) =>
+      using(async (used) => {
+        const { index, location } = used;
+        index.forgetOpenTexts();
+        for (const folder of location.folders) {
+          for (const { path, text } of openTexts) await index.setOpenText(folder, path, text);
+        }
+        if (rebuild) await drain(index.update([], { signal }), () => undefined);
+        await drain(index.update(location.folders, { signal }), report);
+        return summaryOf(used);
+      }),
+    updateFiles: ({ paths, openTexts }, { signal, report }) =>
+      using(async (used) => {
+        const { index, location } = used;
+        const texts = new Map(openTexts.map(({ path, text }) => [path, text]));
+        for (const folder of location.folders) {
+          const inside = paths.filter((path) => path.startsWith(folder + sep));
+          for (const path of inside) await index.setOpenText(folder, path, texts.get(path));
+          if (inside.length > 0) await drain(index.updateFiles(folder, inside, { signal }), report);
+        }
+        return summaryOf(used);
+      }),
     search: async ({ query, count }, { signal }) => {
-      const { index, location } = current();
-      const { hits } = await index.search(query, { limit: count, signal });
+      const { hits, location } = await using(async ({ index, location }) => ({
+        ...(await index.search(query, { limit: count, signal })),
+        location,
+      }));
       const folders = await namesOfRealFolders(location.folders);
       return hits.map((hit) => {
         const { path, startLine, endLine, score, rank, bm25Rank, vectorRank, headings, folder } = hit;

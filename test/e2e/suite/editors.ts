@@ -5,7 +5,7 @@ import * as vscode from 'vscode';
 /** An editor's text counts while it is open, the file's again when it is closed without saving. What VS Code calls. */
 export async function run(): Promise<void> {
   await vscode.extensions.getExtension('spring-rag.spring-rag')!.activate();
-  assert.match(await search(), /8144/);
+  await until(/8144/, 'the text on disk is not found');
   const folder = vscode.workspace.workspaceFolders![0]!.uri;
   const document = await vscode.workspace.openTextDocument(vscode.Uri.joinPath(folder, 'breathelth.md'));
   const editor = await vscode.window.showTextDocument(document);
