@@ -6,6 +6,7 @@ import type { ModelConfig } from '../checkpoint/types.ts';
 import { microsoftDomain, type Graph, type Value } from '../onnx/graph.ts';
 import { castTo, type ActivationType } from './graphWeights.ts';
 import { biasName } from './keyValueMemory.ts';
+import { emitRotaryEmbedding } from './operators.ts';
 import { rotaryDim } from './rope.ts';
 
 export interface AttentionEmitter {
@@ -24,8 +25,7 @@ export interface AttentionEmitter {
 export class SlotAttention implements AttentionEmitter {
   private readonly graph: Graph;
   private readonly config: ModelConfig;
-  private readonly cosCache: Value;
-  private readonly sinCache: Value;
+  private readonly tables: { cos: Value; sin: Value };
   private readonly biases = new Map<number | null, Value>();
   /** int64 [keyValueHeads, group, tokens, slots] and [keyValueHeads, group * tokens, slots] */
   private readonly scoreShapes: { byHead: Value; byKeyHead: Value };
@@ -34,8 +34,10 @@ export class SlotAttention implements AttentionEmitter {
     this.graph = graph;
     this.config = config;
     const halfDim = rotaryDim(config) / 2;
-    this.cosCache = graph.input('cos_cache', 'float32', ['tokens', halfDim]);
-    this.sinCache = graph.input('sin_cache', 'float32', ['tokens', halfDim]);
+    this.tables = {
+      cos: graph.input('cos_cache', 'float32', ['tokens', halfDim]),
+      sin: graph.input('sin_cache', 'float32', ['tokens', halfDim]),
+    };
     for (const window of new Set(config.slidingWindows)) {
       this.biases.set(window, graph.input(biasName(window), 'float32', ['tokens', 'slots']));
     }
@@ -98,19 +100,8 @@ export class SlotAttention implements AttentionEmitter {
   /** (tokens, heads * headDim) to (1, tokens, heads * headDim), rotated: token i by row i of the tables */
   private rotate(x: Value, heads: number): Value {
     const { graph, config } = this;
-    const dim = rotaryDim(config);
-    return graph.node(
-      'RotaryEmbedding',
-      [
-        graph.node('Reshape', [x, graph.integers(1, -1, heads * config.headDim)]),
-        graph.integers(0),
-        this.cosCache,
-        this.sinCache,
-      ],
-      // the operator wants no dimension where all of the head is rotated
-      dim === config.headDim ? { num_heads: heads } : { num_heads: heads, rotary_embedding_dim: dim },
-      { domain: microsoftDomain },
-    );
+    const tokens = graph.node('Reshape', [x, graph.integers(1, -1, heads * config.headDim)]);
+    return emitRotaryEmbedding(graph, config, tokens, heads, graph.integers(0), this.tables);
   }
 }
 

@@ -5,10 +5,10 @@
 import type { Checkpoint } from '../checkpoint/types.ts';
 import { emitCrossEntropy } from '../onnx/crossEntropy.ts';
 import { emitGradients } from '../onnx/gradient.ts';
-import { Graph, microsoftDomain, type Value } from '../onnx/graph.ts';
+import { Graph, type Value } from '../onnx/graph.ts';
 import { emitDecoder, loraKey, loraTargets, type DecoderOperators } from './architecture.ts';
 import { externalWeight } from './graphWeights.ts';
-import { CommonOperators } from './operators.ts';
+import { CommonOperators, emitRotaryEmbedding } from './operators.ts';
 import { rotaryDim } from './rope.ts';
 
 export interface TrainingGraphOptions {
@@ -73,8 +73,7 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
   private readonly loraScaling: Value | undefined;
   private readonly positions: Value;
   private readonly keyPositions: Value;
-  private readonly cosCache: Value;
-  private readonly sinCache: Value;
+  private readonly tables: { cos: Value; sin: Value };
   /** int64 [batch, sequence] */
   private readonly batchShape: Value;
   /** By window: what is added to the scores, (batch, 1, sequence, keys). */
@@ -88,8 +87,10 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
     const halfDim = rotaryDim(this.config) / 2;
     this.positions = graph.input('positions', 'int64', ['batch', 'sequence']);
     this.keyPositions = graph.input('key_positions', 'int64', ['batch', 'keys']);
-    this.cosCache = graph.input('cos_cache', 'float32', ['positions', halfDim]);
-    this.sinCache = graph.input('sin_cache', 'float32', ['positions', halfDim]);
+    this.tables = {
+      cos: graph.input('cos_cache', 'float32', ['positions', halfDim]),
+      sin: graph.input('sin_cache', 'float32', ['positions', halfDim]),
+    };
     this.batchShape = graph.node('Shape', [inputsEmbeds], { end: 2 }, { type: 'int64' });
     if (!options.lora) return;
     this.loraScaling = graph.input('lora_scaling', 'float32', []);
@@ -187,15 +188,8 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
 
   /** (batch * sequence, heads * headDim), rotated by position, as (batch, sequence, heads * headDim) */
   private rotate(x: Value, heads: number): Value {
-    const { config } = this;
-    const dim = rotaryDim(config);
-    return this.graph.node(
-      'RotaryEmbedding',
-      [this.unflatten(x, heads * config.headDim), this.positions, this.cosCache, this.sinCache],
-      // the operator wants no dimension where all of the head is rotated
-      dim === config.headDim ? { num_heads: heads } : { num_heads: heads, rotary_embedding_dim: dim },
-      { domain: microsoftDomain },
-    );
+    const sequences = this.unflatten(x, heads * this.config.headDim);
+    return emitRotaryEmbedding(this.graph, this.config, sequences, heads, this.positions, this.tables);
   }
 
   /** (batch, sequence, heads * headDim) to (batch, sequence, heads, headDim) */

@@ -70,29 +70,20 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
         }
         return summaryOf(used);
       }),
-    search: async ({ query, count }, { signal }) => {
-      const { hits, location } = await using(async ({ index, location }) => ({
-        ...(await index.search(query, { limit: count, signal })),
-        location,
-      }));
-      const folders = await namesOfRealFolders(location.folders);
-      return hits.map((hit) => {
-        const { path, startLine, endLine, score, rank, bm25Rank, vectorRank, headings, folder } = hit;
-        const text = passageText(hit); // with its headings: what a prompt shows
-        return {
-          text,
-          path,
-          startLine,
-          endLine,
-          score,
-          rank,
-          bm25Rank,
-          vectorRank,
-          folder: folders.get(folder) ?? folder,
-          titlePath: headings,
-        };
-      });
-    },
+    search: ({ query, count }, { signal }) =>
+      using(async ({ index, location }) => {
+        const { hits } = await index.search(query, { limit: count, signal });
+        const folders = await namesOfRealFolders(location.folders);
+        return hits.map((hit) => {
+          const { path, startLine, endLine, score, rank, bm25Rank, vectorRank, headings, folder } = hit;
+          return {
+            text: passageText(hit), // with its headings: what a prompt shows
+            ...{ path, startLine, endLine, score, rank, bm25Rank, vectorRank },
+            folder: folders.get(folder) ?? folder,
+            titlePath: headings,
+          };
+        });
+      }),
     samplePassages: ({ count }) => Promise.resolve(current().index.samplePassages(count)),
     listAdapters: async ({ storeFolder }) => {
       const stored = await new AdapterStore(storeFolder ?? defaultStoreFolder()).list();

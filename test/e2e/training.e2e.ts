@@ -48,12 +48,7 @@ describe('training and Parametric RAG', () => {
   const steps = (): Locator => training().locator('.training-progress');
 
   it('trains in a panel with live curves; pause and resume', async () => {
-    await workbench.command('SPRING: Train Virtual Tokens…');
-    await workbench.answerQuickInput('few.jsonl');
-    await workbench.answerQuickInput('demo');
-    await answerInputBox(workbench, '10');
-    await answerInputBox(workbench, '20 steps');
-    await workbench.answerQuickInput('0.003');
+    await startTraining(workbench, '10', '20 steps');
     await steps()
       .getByText(/Step [1-9]\d* of 20/)
       .waitFor();
@@ -204,12 +199,7 @@ describe('training and Parametric RAG', () => {
   });
 
   it('a killed engine is told, and training goes on from the saved state', async () => {
-    await workbench.command('SPRING: Train Virtual Tokens…');
-    await workbench.answerQuickInput('few.jsonl');
-    await workbench.answerQuickInput('demo');
-    await answerInputBox(workbench, '4');
-    await answerInputBox(workbench, '400 steps');
-    await workbench.answerQuickInput('0.003');
+    await startTraining(workbench, '4', '400 steps');
     await steps()
       .getByText(/Step \d\d+ of 400/)
       .waitFor();
@@ -225,6 +215,16 @@ describe('training and Parametric RAG', () => {
       .waitFor();
   });
 });
+
+/** Answers what a training on few.jsonl with the demo model asks. */
+async function startTraining(workbench: Workbench, virtualTokens: string, length: string): Promise<void> {
+  await workbench.command('SPRING: Train Virtual Tokens…');
+  await workbench.answerQuickInput('few.jsonl');
+  await workbench.answerQuickInput('demo');
+  await answerInputBox(workbench, virtualTokens);
+  await answerInputBox(workbench, length);
+  await workbench.answerQuickInput('0.003');
+}
 
 /** Types into an input box (a quick input without a list) and accepts. */
 async function answerInputBox(workbench: Workbench, text: string): Promise<void> {

@@ -1,31 +1,16 @@
 /** The training panel's bundle in a real browser, with a stand-in for the extension host. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'mocha';
-import type { Browser, Page } from 'playwright-core';
-import {
-  findChromium,
-  launchBrowser,
-  openPanel,
-  sendToPanel,
-  sentRequests,
-} from '../webview-preview/panelPage.ts';
+import { describe, it } from 'mocha';
+import type { Page } from 'playwright-core';
+import { useChromium } from '../support/panelInChromium.ts';
+import { openPanel, sendToPanel, sentRequests } from '../webview-preview/panelPage.ts';
 import { pausedTraining, stepAt, trainingState, validationAt } from '../webview-preview/trainingStates.ts';
 
 describe('training panel in Chromium', function () {
-  let browser: Browser | undefined;
-
-  before(async function () {
-    if (findChromium() === undefined) {
-      if (process.env.CI) throw new Error('Chromium is missing: CI must install it.');
-      console.warn('SKIPPED: training panel in Chromium (no Chromium found; set CHROMIUM to its path)');
-      this.skip();
-    }
-    browser = await launchBrowser();
-  });
-  after(() => browser?.close());
+  const browser = useChromium('training panel');
 
   const open = (state: unknown, width?: number): Promise<Page> =>
-    openPanel(browser!, { entry: 'training', state, width });
+    openPanel(browser(), { entry: 'training', state, width });
 
   it('draws curves and table, and goes on with what is reported', async () => {
     const page = await open(trainingState);

@@ -1,4 +1,4 @@
-/** The comparison panel in a real browser for the tests of a `describe`: the page of the running test, what all need. */
+/** Panels in a real browser for the tests of a `describe`: hooks that start it, and what tests of the comparison need. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach } from 'mocha';
 import type { Browser, Locator, Page } from 'playwright-core';
@@ -14,21 +14,27 @@ export interface PanelInChromium {
   focused: () => Promise<string>;
 }
 
-/** Registers the hooks: one browser for all tests, and after each that the page met no error and no policy. */
-export function usePanelInChromium(): PanelInChromium {
+/** Registers the hooks of a browser for all tests; without Chromium they are skipped, in CI they fail. */
+export function useChromium(what: string): () => Browser {
   let browser: Browser | undefined;
-  let page: Page | undefined;
-  let errors: string[] = [];
-
   before(async function () {
     if (findChromium() === undefined) {
       if (process.env.CI) throw new Error('Chromium is missing: CI must install it.');
-      console.warn('SKIPPED: comparison panel in Chromium (no Chromium found; set CHROMIUM to its path)');
+      console.warn(`SKIPPED: ${what} in Chromium (no Chromium found; set CHROMIUM to its path)`);
       this.skip();
     }
     browser = await launchBrowser();
   });
   after(() => browser?.close());
+  return () => browser!;
+}
+
+/** Registers the hooks: one browser for all tests, and after each that the page met no error and no policy. */
+export function usePanelInChromium(): PanelInChromium {
+  const browser = useChromium('comparison panel');
+  let page: Page | undefined;
+  let errors: string[] = [];
+
   beforeEach(() => (errors = []));
   afterEach(async () => {
     if (page === undefined || page.isClosed()) return;
@@ -44,7 +50,7 @@ export function usePanelInChromium(): PanelInChromium {
       return current();
     },
     open: async (state, width) => {
-      page = await openPanel(browser!, { state, width });
+      page = await openPanel(browser(), { state, width });
       page.on('pageerror', (error) => errors.push(error.message));
       return page;
     },
