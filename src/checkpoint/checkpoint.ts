@@ -20,7 +20,8 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const config = await readModelConfig(folder);
   const weights = await readWeights(folder);
   return {
-    folder,
+    path: folder,
+    format: 'safetensors',
     config,
     tensors: selectTensors(config, weights.tensors, folder),
     weightBytes: weights.bytes,

@@ -37,7 +37,7 @@ export class EmbeddingTable {
   static async open(checkpoint: Checkpoint): Promise<EmbeddingTable> {
     const location = checkpoint.tensors.get('model.embed_tokens.weight');
     if (!location || !isFloatType(location.dtype)) {
-      throw new Error(`${checkpoint.folder} was opened without token embeddings.`);
+      throw new Error(`${checkpoint.path} was opened without token embeddings.`);
     }
     return new EmbeddingTable(await openForReading(location.file), location, location.dtype);
   }

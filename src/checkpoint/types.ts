@@ -21,14 +21,45 @@ export type SafetensorsType =
   | 'U8'
   | 'BOOL';
 
+/** Types of quantised blocks, by their names in GGUF files. */
+export type BlockType =
+  | 'Q4_0'
+  | 'Q4_1'
+  | 'Q5_0'
+  | 'Q5_1'
+  | 'Q8_0'
+  | 'Q2_K'
+  | 'Q3_K'
+  | 'Q4_K'
+  | 'Q5_K'
+  | 'Q6_K'
+  | 'IQ4_NL'
+  | 'IQ4_XS'
+  | 'IQ2_XXS'
+  | 'IQ2_XS'
+  | 'IQ2_S'
+  | 'IQ3_XXS'
+  | 'IQ3_S'
+  | 'IQ1_S'
+  | 'IQ1_M'
+  | 'TQ1_0'
+  | 'TQ2_0'
+  | 'MXFP4'
+  | 'NVFP4';
+
 /** Where a tensor's bytes lie: row-major little-endian, `length` bytes at `offset` of `file` (a real path, no symlink). */
 export interface TensorLocation {
   name: string;
-  dtype: SafetensorsType;
+  dtype: SafetensorsType | BlockType;
   shape: number[];
   file: string;
   offset: number;
   length: number;
+  /**
+   * GGUF files of Llama's family store each head's rows as interleaved pairs: row h * D + 2j + s of the file is row
+   * h * D + s * D / 2 + j of the model. D, where it is so.
+   */
+  interleavedHeadDim?: number;
 }
 
 export const architectures = [
@@ -89,9 +120,11 @@ export interface ModelConfig {
   padTokenId: number | null;
 }
 
-/** A checkpoint folder whose files have been validated against its config; nothing is loaded in memory. */
+/** A checkpoint whose files have been validated against its config; nothing is loaded in memory. */
 export interface Checkpoint {
-  folder: string;
+  /** A folder in Hugging Face's layout, or a GGUF file (the first, where it is split). */
+  path: string;
+  format: 'safetensors' | 'gguf';
   config: ModelConfig;
   /** Only the tensors that the architecture uses, all present, shapes checked. */
   tensors: ReadonlyMap<string, TensorLocation>;

@@ -40,7 +40,7 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
 
 /** The runtime's fused attention, which a GPU is for, takes heads of 16, 32, 48… values only; the CPU any. */
 async function deviceFor(
-  { folder, config: { headDim } }: Checkpoint,
+  { path, config: { headDim } }: Checkpoint,
   wanted: Device | 'auto',
 ): Promise<ChosenDevice> {
   const device = await chooseDevice(wanted);
@@ -48,7 +48,7 @@ async function deviceFor(
   if (wanted === 'auto')
     return { device: 'cpu', reason: `attention heads of ${headDim} values are for the CPU only` };
   throw new UserError(
-    `The model in ${folder} has attention heads of ${headDim} values; on ${wanted} only multiples of 16 can be run: use cpu or auto.`,
+    `The model in ${path} has attention heads of ${headDim} values; on ${wanted} only multiples of 16 can be run: use cpu or auto.`,
   );
 }
 

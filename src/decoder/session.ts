@@ -196,7 +196,7 @@ async function createSession(
   try {
     return await InferenceSession.create(bytes, sessionOptions);
   } catch (error) {
-    throw new UserError(`The model in ${checkpoint.folder} could not be loaded: ${messageOf(error)}`, {
+    throw new UserError(`The model in ${checkpoint.path} could not be loaded: ${messageOf(error)}`, {
       cause: error,
     });
   }

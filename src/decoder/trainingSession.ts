@@ -70,7 +70,7 @@ export class TrainingSession {
       return new TrainingSession(checkpoint.config, options, session);
     } catch (error) {
       throw new UserError(
-        `The model in ${checkpoint.folder} could not be loaded for training: ${messageOf(error)}`,
+        `The model in ${checkpoint.path} could not be loaded for training: ${messageOf(error)}`,
         { cause: error },
       );
     }

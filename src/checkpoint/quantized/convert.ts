@@ -87,9 +87,10 @@ class InputFiles {
       handle = await openForReading(location.file);
       this.handles.set(location.file, handle);
     }
-    const width = bytesPerElement[location.dtype];
+    const type = location.dtype as FloatType;
+    const width = bytesPerElement[type];
     const bytes = await readExactly(handle, location.file, location.offset + start * width, count * width);
-    const values = widenToFloat32(bytes, location.dtype as FloatType);
+    const values = widenToFloat32(bytes, type);
     checkFinite(values, location.name, location.file);
     return values;
   }

@@ -82,7 +82,7 @@ export async function* quantizedWeights(
 ): AsyncGenerator<ConversionProgress, QuantizedWeights> {
   const recipe = recipeOf(checkpoint, precision);
   const sources = await sourceFiles(checkpoint);
-  const folder = join(root, await keptFolderName(checkpoint.folder, precision));
+  const folder = join(root, await keptFolderName(checkpoint.path, precision));
   const kept = await openKept(folder, recipe, precision, sources);
   if (kept) return kept;
 
@@ -108,7 +108,7 @@ export async function* quantizedWeights(
   } catch (error) {
     if (!(error instanceof Error && 'syscall' in error)) throw error;
     throw new UserError(
-      `The ${precision} weights of ${checkpoint.folder} could not be written to ${root}: ${messageOf(error)}. ` +
+      `The ${precision} weights of ${checkpoint.path} could not be written to ${root}: ${messageOf(error)}. ` +
         'Free some space, or name another folder with SPRING_RAG_QUANTIZED.',
       { cause: error },
     );
@@ -117,7 +117,7 @@ export async function* quantizedWeights(
   }
   const made = await openKept(folder, recipe, precision, sources);
   if (!made) {
-    throw new UserError(`${checkpoint.folder} changed while its ${precision} weights were made: try again.`);
+    throw new UserError(`${checkpoint.path} changed while its ${precision} weights were made: try again.`);
   }
   return made;
 }

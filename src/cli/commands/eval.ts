@@ -270,7 +270,7 @@ function describe(
   encoder: PassageEncoder | undefined,
 ): ExperimentSettings {
   return {
-    model: decoder.checkpoint.folder,
+    model: decoder.checkpoint.path,
     weightBytes: decoder.checkpoint.weightBytes,
     device: decoder.device,
     precision: decoder.precision,
