@@ -262,7 +262,9 @@ describe('command line', () => {
         name: 'w',
         type: 'F32',
         shape: [2, 3],
-        sha256: createHash('sha256').update(float32Bytes([1, 2, 3, 4, 5, 6])).digest('hex'),
+        sha256: createHash('sha256')
+          .update(float32Bytes([1, 2, 3, 4, 5, 6]))
+          .digest('hex'),
       });
       const { status, stderr } = spring('inspect', path, '--tensor', 'v');
       assert.match(stderr, /has no tensor "v"; it has 1: "w"/);
