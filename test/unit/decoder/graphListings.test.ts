@@ -3,7 +3,7 @@
  * no line there. Some graphs are written out; of the others, and of constants, a hash of the encoded model tells.
  */
 import { createHash } from 'node:crypto';
-import { expectedTensors } from '../../../src/checkpoint/checkpoint.ts';
+import { expectedTensors } from '../../../src/checkpoint/layers.ts';
 import { parseModelConfig } from '../../../src/checkpoint/config.ts';
 import { plannedTensors, recipeOf } from '../../../src/checkpoint/quantized/recipe.ts';
 import type { QuantizedWeights } from '../../../src/checkpoint/quantized/store.ts';
