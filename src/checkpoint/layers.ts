@@ -104,6 +104,14 @@ export function layerName(layer: number): string {
   return `model.layers.${layer}`;
 }
 
+/**
+ * A tensor's name as a language model alone has it: beside a vision model, transformers 5 calls its layers
+ * `model.language_model.layers.0`, transformers 4 `language_model.model.layers.0`.
+ */
+export function textName(name: string): string {
+  return name.replace(/^model\.language_model\./, 'model.').replace(/^language_model\./, '');
+}
+
 /** The token embeddings and the last norm. */
 export const embeddingsName = 'model.embed_tokens';
 export const finalNormName = 'model.norm';
