@@ -12,6 +12,7 @@ import { hashValues } from '../../checkpoint/tensorRows.ts';
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { keyValueBytes } from '../../decoder/keyValueMemory.ts';
+import { distinctRopes } from '../../decoder/rope.ts';
 import { loadCatalogue } from '../../hub/catalogue.ts';
 import { backbonesFor, fitOf } from '../../hub/fit.ts';
 import { resolveModel } from '../../hub/resolve.ts';
@@ -138,10 +139,13 @@ async function inspectCheckpoint(folder: string): Promise<Facts> {
     vocabSize: config.vocabSize,
     tokenizerSize: tokenizer.size,
     contextLength: config.maxPositionEmbeddings,
-    rope: config.rope.type,
+    rope: distinctRopes(config)
+      .map(({ type }) => type)
+      .join(', '),
     tieWordEmbeddings: config.tieWordEmbeddings,
     keyValueBytesPerToken: keyValueBytes(config, 1),
     eosTokenIds: config.eosTokenIds,
+    ...(config.textPartOnly ? { leftOut: 'all but the text part' } : {}),
   };
 }
 
