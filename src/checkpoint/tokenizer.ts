@@ -1,5 +1,8 @@
 /** Text to token ids and back, for the models of folders and GGUF files alike, with names for virtual tokens. */
+import { stat } from 'node:fs/promises';
 import { UserError } from '../protocol/errors.ts';
+import { openGguf } from './gguf/file.ts';
+import { ggufTokenizerSource } from './gguf/tokenizer.ts';
 import { readTokenizerFolder } from './tokenizerFolder.ts';
 import type { SpecialTokens, TokenizerModel, TokenizerSource } from './tokenizerModel.ts';
 
@@ -39,7 +42,8 @@ export class Tokenizer {
 
   /** Prefer openTokenizer. */
   static async open(path: string): Promise<Tokenizer> {
-    return Tokenizer.from(await readTokenizerFolder(path));
+    const isFile = (await stat(path).catch(() => undefined))?.isFile() ?? false;
+    return Tokenizer.from(isFile ? await readGgufTokenizer(path) : await readTokenizerFolder(path));
   }
 
   /**
@@ -135,6 +139,11 @@ export async function openTokenizer(path: string, vocabSize?: number): Promise<T
     );
   }
   return tokenizer;
+}
+
+async function readGgufTokenizer(path: string): Promise<TokenizerSource> {
+  const { metadata } = await openGguf(path);
+  return ggufTokenizerSource(path, metadata);
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
