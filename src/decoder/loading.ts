@@ -36,7 +36,8 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
       ? { quantized: await makeOrFind(checkpoint, precision, options) }
       : {}),
   });
-  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}` };
+  const part = checkpoint.config.textPartOnly ? '; only the text part is loaded: images are not read' : '';
+  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}${part}` };
 }
 
 /** The runtime's fused attention, which a GPU is for, takes heads and rotations of 16, 32, 48… values only; the CPU any. */
