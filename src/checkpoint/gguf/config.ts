@@ -8,6 +8,7 @@ import type { GgufArchitecture } from './architectures.ts';
 import type { GgufFile } from './file.ts';
 import { ModelKeys } from './modelKeys.ts';
 import { readRope } from './rope.ts';
+import { endOfTurnIds } from './tokenizer.ts';
 
 /** Larger numbers than any model has; they keep later products and loops in bounds. */
 const maximumSize = 2 ** 24;
@@ -133,6 +134,8 @@ function readTokenIds(
     }
     return value;
   };
-  const ends = [id('eos'), id('eot'), id('eom')].filter((end) => end !== null);
-  return { bosTokenId: id('bos'), eosTokenIds: [...new Set(ends)], padTokenId: id('padding') };
+  const named = [id('eos'), id('eot'), id('eom')].filter((end) => end !== null);
+  const known = metadata.isLeftOut('tokenizer.ggml.tokens') ? [] : endOfTurnIds(metadata);
+  const eosTokenIds = [...new Set([...named, ...known])].filter((end) => end < vocabSize);
+  return { bosTokenId: id('bos'), eosTokenIds, padTokenId: id('padding') };
 }

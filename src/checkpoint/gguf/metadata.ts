@@ -59,6 +59,12 @@ export class GgufMetadata {
     return this.#values.get(key)?.type === 'array';
   }
 
+  /** Whether there is a list at the key that was left out when the file was opened. */
+  isLeftOut(key: string): boolean {
+    const value = this.#values.get(key);
+    return value?.type === 'array' && value.bytes === undefined;
+  }
+
   /** Says what stands at the key and what should. */
   error(key: string, expected: string): UserError {
     const value = this.#values.get(key);
