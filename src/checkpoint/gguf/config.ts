@@ -65,7 +65,9 @@ export async function readGgufConfig(file: GgufFile): Promise<ModelConfig> {
     },
     mlpBias: has('blk.0.ffn_down.bias'),
     tieWordEmbeddings: !has('output.weight'),
-    textPartOnly: false,
+    textPartOnly: [...file.tensors.keys()].some((tensor) =>
+      rules.otherParts?.some((part) => tensor.startsWith(part)),
+    ),
     ...readTokenIds(file, vocabSize),
   };
 }
