@@ -136,6 +136,11 @@ function readTokenIds(
     }
     return value;
   };
+  const tokens = metadata.lengthOf('tokenizer.ggml.tokens') ?? 0;
+  if (tokens > vocabSize) {
+    const expected = `at most ${vocabSize}, the rows of token_embd.weight`;
+    throw metadata.error('tokenizer.ggml.tokens', expected);
+  }
   const named = [id('eos'), id('eot'), id('eom')].filter((end) => end !== null);
   const known = metadata.isLeftOut('tokenizer.ggml.tokens') ? [] : endOfTurnIds(metadata);
   const eosTokenIds = [...new Set([...named, ...known])].filter((end) => end < vocabSize);

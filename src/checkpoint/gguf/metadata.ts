@@ -33,6 +33,9 @@ export type NumberArray =
 const maximumKeys = 65536;
 const maximumKeyBytes = 65535;
 
+/** More texts than the vocabulary (262,145) or the merges (514,906) of any model have. */
+const maximumTexts = 2 ** 19;
+
 /** Longer arrays (vocabularies) are left out where arrays are not asked for. */
 const shortArrayBytes = 16 * 1024;
 
@@ -273,6 +276,9 @@ function readArray(reader: HeaderReader, key: string, arrays: boolean): Value {
   const width = widthOf(of);
   const start = reader.position;
   reader.require(length * (width || 8));
+  if (of === 'string' && length > maximumTexts) {
+    throw reader.error(`${quoted(key)} is a list of ${length} texts; at most ${maximumTexts} are read`);
+  }
   if (of === 'string') for (let i = 0; i < length; i++) reader.skip(reader.count());
   else reader.skip(length * width);
   const end = reader.position;

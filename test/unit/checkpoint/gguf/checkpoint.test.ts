@@ -144,8 +144,8 @@ describe('GGUF files as checkpoints', () => {
       /output_norm.weight is \[2\], expected \[32\]/,
     );
     await refused(
-      tinyModel({ metadata: { 'llama.vocab_size': ['uint32', 279] } }),
-      /token_embd.weight is \[280, 32\], expected \[279, 32\]/,
+      tinyModel({ metadata: { 'llama.vocab_size': ['uint32', 281] } }),
+      /token_embd.weight is \[280, 32\], expected \[281, 32\]/,
     );
     const norm = {
       name: 'blk.0.attn_q_norm.weight',
