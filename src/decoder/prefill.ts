@@ -141,7 +141,7 @@ export class Prefill {
     }
   }
 
-  /** Runs stretches through the model, as many positions at a time as a pass takes: between passes a cancellation is felt. */
+  /** Runs stretches through the model, a chunk of positions at a time: between passes a cancellation is felt. */
   private async *passes(stretches: AsyncIterable<Stretch>): AsyncGenerator<PrefilledPrompt> {
     let pass: Stretch[] = [];
     let room = prefillChunk;
