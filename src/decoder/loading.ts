@@ -40,7 +40,7 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
   return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}${part}` };
 }
 
-/** The runtime's fused attention, which a GPU is for, takes heads and rotations of 16, 32, 48… values only; the CPU any. */
+/** The runtime's fused attention on a GPU takes heads and rotations of 16, 32, 48… values only; the CPU any. */
 async function deviceFor({ path, config }: Checkpoint, wanted: Device | 'auto'): Promise<ChosenDevice> {
   const device = await chooseDevice(wanted);
   if (device.device !== 'webgpu') return device;
