@@ -10,7 +10,7 @@ import { CancelledError, messageOf, throwIfCancelled, UserError } from '../proto
 import { Answering } from './answering.ts';
 import { fitToContext } from './context.ts';
 import { keyValueBytes, type Sequence } from './keyValueMemory.ts';
-import { loadSession, type LoadedSession } from './loading.ts';
+import { floatWeights, loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
 import { PromptUnits } from './promptUnits.ts';
@@ -59,7 +59,7 @@ export class Decoder {
   }
 
   /**
-   * Opens a checkpoint folder and loads its weights; int8 and int4 weights are made first if there are none yet.
+   * Opens a checkpoint folder and loads its weights; prepared weights are made first if there are none yet.
    * @throws UserError for anything wrong with the folder's files, if they do not fit in memory, or if the device or
    *   precision asked for cannot be had
    */
@@ -84,6 +84,11 @@ export class Decoder {
 
   get precision(): Precision {
     return this.session.options.precision;
+  }
+
+  /** The checkpoint with its weights as floats, for training: of a quantised one it is made on first use. */
+  floatCheckpoint(signal?: AbortSignal): Promise<Checkpoint> {
+    return floatWeights(this.checkpoint, { ...this.options, signal });
   }
 
   /** Why this device and this precision, in words for the user. */

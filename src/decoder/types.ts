@@ -19,7 +19,13 @@ export interface Prompt {
 }
 
 export type Device = 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml';
-export type Precision = 'f32' | 'f16' | 'int8' | 'int4';
+
+/**
+ * `int8`, `int4`: quantised from the weights' values. Only for checkpoints whose weights are quantised: `native`, their
+ * own blocks with activations in 8 bits; `exact`, the same with float activations.
+ */
+export const precisions = ['f32', 'f16', 'int8', 'int4', 'native', 'exact'] as const;
+export type Precision = (typeof precisions)[number];
 
 export interface DecoderOptions {
   device?: Device | 'auto';
@@ -27,9 +33,9 @@ export interface DecoderOptions {
   signal?: AbortSignal | undefined;
   /** Threads of the CPU; default: one for each core. */
   threads?: number;
-  /** Where int8 and int4 weights are kept; default: the user's cache folder. */
+  /** Where prepared weights are kept; default: the user's cache folder. */
   quantizedFolder?: string;
-  /** Told while int8 or int4 weights are made. */
+  /** Told while weights are prepared. */
   onConversion?: (progress: { done: number; total: number }) => void;
   /** Told when the model had to leave its device in mid-session. */
   onNotice?: (message: string) => void;
