@@ -11,8 +11,8 @@ async function convert(task: LayerTask): Promise<void> {
     const steps = convertLayer(task);
     for (;;) {
       const step = await steps.next();
-      if (step.done) return tell({ type: 'done', sha256: step.value });
-      tell({ type: 'progress', bytes: step.value });
+      tell(step.done ? { type: 'done', sha256: step.value } : { type: 'progress', bytes: step.value });
+      if (step.done) return;
     }
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;

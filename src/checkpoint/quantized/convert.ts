@@ -9,10 +9,13 @@ import { convertOnAllCores } from './conversionPool.ts';
 import { planFile, TensorWriter, type Span } from './preparedFile.ts';
 import { quantizedEncoding, quantizeRows } from './quantize.ts';
 import { plannedTensors, type LinearRecipe, type Recipe } from './recipe.ts';
-import { checkFinite, readBlocks, readFloats, rowUnit, storedBytes, storedEncoding } from './sources.ts';
+import { readRows } from '../tensorRows.ts';
+import { checkFinite, readBlocks, readFloats, storedBytes, storedEncoding } from './sources.ts';
 
 /** Bytes of weights, as float32, that are converted at a time. */
 const chunkBytes = 8 * 1024 * 1024;
+/** Rows are read in multiples of this: heads whose rows are interleaved are then seldom cut, and read twice. */
+const wholeHeads = 256;
 /** Smaller models are done before threads have started. */
 const worthThreads = 64 * 1024 * 1024;
 
@@ -90,8 +93,8 @@ export async function* convertLayer({
   const output = await TensorWriter.open(path, spans);
   try {
     for (const { source, outFeatures } of linear.members) {
-      const unit = rowUnit(source);
-      const rowsAtOnce = unit * Math.max(1, Math.floor(chunkBytes / (4 * linear.inFeatures * unit)));
+      const rowsAtOnce =
+        wholeHeads * Math.max(1, Math.floor(chunkBytes / (4 * linear.inFeatures * wholeHeads)));
       for (let row = 0; row < outFeatures; row += rowsAtOnce) {
         const rows = Math.min(rowsAtOnce, outFeatures - row);
         for (const [part, bytes] of await encodeRows(linear, source, row, rows))
@@ -139,7 +142,7 @@ async function writeVectors(
   try {
     for (const { name, sources } of vectors) {
       for (const source of sources) {
-        const values = await readFloats(source, 0, source.shape[0]!);
+        const values = await readRows(source, 0, 1);
         checkFinite(values, source);
         await output.append(name, bytesOfValues(values));
       }

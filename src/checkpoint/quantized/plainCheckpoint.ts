@@ -19,7 +19,8 @@ export async function* plainCheckpoint(
 ): AsyncGenerator<ConversionProgress, Checkpoint> {
   if (!isQuantized(checkpoint)) return checkpoint;
   const widened = (yield* preparedWeights(checkpoint, 'f32', root, signal)).tensors;
-  const { packing: _, ...config } = checkpoint.config;
+  const config = { ...checkpoint.config };
+  delete config.packing;
   const names = [...expectedTensors(config).keys()];
   const tensors = names.map((name) => [name, widened.get(name) ?? checkpoint.tensors.get(name)!] as const);
   return { ...checkpoint, config, tensors: new Map(tensors) };

@@ -3,10 +3,9 @@
  * and AWQ. Rows are read a few at a time, as floats or in the blocks in which they are stored.
  */
 import { UserError } from '../../protocol/errors.ts';
-import { isFloatType, widenToFloat32 } from '../elementTypes.ts';
-import { readExactly } from '../files.ts';
+import { isFloatType } from '../elementTypes.ts';
 import { blockFormats } from '../gguf/blocks/formats.ts';
-import { openForReading } from '../safetensors.ts';
+import { readRows, TensorRows } from '../tensorRows.ts';
 import type { BlockType, Checkpoint, TensorLocation } from '../types.ts';
 import { decodeBlocks, type BlockEncoding, type Blocks } from './blocks.ts';
 import { packedBlocks, packedEncoding, packedFeatures, type PackedLinear } from './packedLinears.ts';
@@ -45,59 +44,22 @@ export function storedBytes(source: LinearSource): number {
   return 'packing' in source ? source.codes.length : source.length;
 }
 
-/** Rows that must be read together, from a multiple of their number on. */
-export function rowUnit(source: LinearSource): number {
-  return 'packing' in source ? 1 : (source.interleavedHeadDim ?? 1);
-}
-
 /** Rows as float32, (count, inFeatures). */
 export async function readFloats(
   source: LinearSource,
   start: number,
   count: number,
 ): Promise<Float32Array<ArrayBuffer>> {
-  if ('packing' in source) {
-    const { inFeatures } = packedFeatures(source);
-    return decodeBlocks(await packedBlocks(source, start, count), inFeatures, packedEncoding(source.packing));
-  }
-  const bytes = await readStoredRows(source, start, count);
-  if (isFloatType(source.dtype)) return widenToFloat32(bytes, source.dtype);
-  return blockFormats[source.dtype as BlockType].dequantize(bytes);
+  if (!('packing' in source)) return readRows(source, start, count);
+  const { inFeatures } = packedFeatures(source);
+  return decodeBlocks(await packedBlocks(source, start, count), inFeatures, packedEncoding(source.packing));
 }
 
 /** Rows in the blocks of `storedEncoding`. */
 export async function readBlocks(source: LinearSource, start: number, count: number): Promise<Blocks> {
   if ('packing' in source) return packedBlocks(source, start, count);
-  return blockFormats[source.dtype as BlockType].unpack!(await readStoredRows(source, start, count));
-}
-
-/** The bytes of rows, in the order of the model's rows; elements of a vector count as rows. */
-async function readStoredRows(
-  location: TensorLocation,
-  start: number,
-  count: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const { file, offset, length, shape, interleavedHeadDim } = location;
-  const width = length / shape[0]!;
-  const handle = await openForReading(file);
-  try {
-    const bytes = await readExactly(handle, file, offset + start * width, count * width);
-    return interleavedHeadDim === undefined ? bytes : separateHalves(bytes, width, interleavedHeadDim);
-  } finally {
-    await handle.close();
-  }
-}
-
-/** See TensorLocation.interleavedHeadDim: whole heads of rows, pairs apart. */
-function separateHalves(bytes: Uint8Array, width: number, headDim: number): Uint8Array<ArrayBuffer> {
-  const rows = bytes.length / width;
-  const result = new Uint8Array(bytes.length);
-  for (let row = 0; row < rows; row++) {
-    const inHead = row % headDim;
-    const to = row - inHead + (inHead % 2) * (headDim / 2) + (inHead >> 1);
-    result.set(bytes.subarray(row * width, (row + 1) * width), to * width);
-  }
-  return result;
+  await using rows = await TensorRows.open(source);
+  return blockFormats[source.dtype as BlockType].unpack!(rows.readStored(start, count));
 }
 
 /** @throws UserError for a value that is not finite: its block would become garbage without a word */
