@@ -4,6 +4,7 @@ import { UserError } from '../protocol/errors.ts';
 import { parseModelConfig } from './config.ts';
 import { readJsonObject, readOptionalJsonObject } from './files.ts';
 import { expectedTensors, textName } from './layers.ts';
+import { selectPacked } from './quantized/packedLinears.ts';
 import type { Checkpoint, ModelConfig, TensorLocation } from './types.ts';
 import { readWeights } from './weightFiles.ts';
 
@@ -63,6 +64,15 @@ function selectTensors(
   const missing: string[] = [];
   const wrong: string[] = [];
   for (const [name, shape] of expectedTensors(config)) {
+    const packed =
+      config.packing && shape.length === 2 && !found.has(name)
+        ? selectPacked(found, name.replace(/\.weight$/, ''), config.packing, shape as [number, number])
+        : undefined;
+    if (packed) {
+      for (const location of packed.tensors) selected.set(location.name, location);
+      wrong.push(...packed.wrong);
+      continue;
+    }
     const location = found.get(name);
     if (!location) missing.push(name);
     else if (location.shape.join() !== shape.join()) {

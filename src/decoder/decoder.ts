@@ -10,7 +10,7 @@ import { CancelledError, messageOf, throwIfCancelled, UserError } from '../proto
 import { Answering } from './answering.ts';
 import { fitToContext } from './context.ts';
 import { keyValueBytes, type Sequence } from './keyValueMemory.ts';
-import { floatWeights, loadSession, type LoadedSession } from './loading.ts';
+import { loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
 import { PromptUnits } from './promptUnits.ts';
@@ -84,11 +84,6 @@ export class Decoder {
 
   get precision(): Precision {
     return this.session.options.precision;
-  }
-
-  /** The checkpoint with its weights as floats, for training: of a quantised one it is made on first use. */
-  floatCheckpoint(signal?: AbortSignal): Promise<Checkpoint> {
-    return floatWeights(this.checkpoint, { ...this.options, signal });
   }
 
   /** Why this device and this precision, in words for the user. */

@@ -7,7 +7,7 @@ import { UserError } from '../protocol/errors.ts';
 import { chooseDevice, type ChosenDevice } from './device.ts';
 import { choosePrecision, worthPacking } from './precision.ts';
 import { DecoderSession } from './session.ts';
-import type { DecoderOptions, Device } from './types.ts';
+import type { DecoderOptions, Device, Preparation } from './types.ts';
 
 export interface LoadedSession {
   session: DecoderSession;
@@ -49,17 +49,17 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
  * The checkpoint itself, or the one of floats that is made of a quantised one: what training runs.
  * @throws UserError if it cannot be made or written, CancelledError when the signal fires
  */
-export async function floatWeights(checkpoint: Checkpoint, options: DecoderOptions): Promise<Checkpoint> {
+export async function floatWeights(checkpoint: Checkpoint, options: Preparation): Promise<Checkpoint> {
   return finish(plainCheckpoint(checkpoint, rootOf(options), options.signal), options);
 }
 
-function rootOf({ quantizedFolder }: DecoderOptions): string {
+function rootOf({ quantizedFolder }: Preparation): string {
   return quantizedFolder ?? defaultQuantizedFolder();
 }
 
 async function finish<Result>(
   conversion: AsyncGenerator<ConversionProgress, Result>,
-  { onConversion }: DecoderOptions,
+  { onConversion }: Preparation,
 ): Promise<Result> {
   for (;;) {
     const step = await conversion.next();
