@@ -1,4 +1,4 @@
-/** Every architecture, and every kind of rope and window, against golden values of transformers (test/oracle). */
+/** Every architecture, kind of rope and window, and GGUF file, against golden values of transformers (test/oracle). */
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -12,73 +12,86 @@ import { allLogits, answers, scenarioPrompt } from '../support/decoding.ts';
 import { largestDifference, readGoldenFolder, type Golden } from '../support/oracle.ts';
 import { checkSpring, prefill } from '../support/springTraining.ts';
 
-const fixtures = resolve(import.meta.dirname, '../fixtures/architectures');
+const fixtures = resolve(import.meta.dirname, '../fixtures');
 
 describe('architectures against transformers', () => {
-  for (const name of readdirSync(fixtures).toSorted()) {
+  for (const name of fixturesIn('architectures')) {
+    const folder = join(fixtures, 'architectures', name);
     describe(name, () => {
-      const folder = join(fixtures, name);
-      const golden = goldenOf(name);
-
       it('the configuration is read alike as transformers 4 and 5 spell it', () => {
         assert.deepEqual(configOf(folder, 'config.v5.json'), configOf(folder, 'config.json'));
       });
-
-      describe('decoding', () => {
-        let decoder: Decoder;
-        before(async () => {
-          decoder = await Decoder.open(folder, { device: 'cpu', precision: 'f32' });
-        });
-        after(() => decoder.dispose());
-
-        for (const [scenario, { logits_at }] of Object.entries(golden.scenarios)) {
-          it(`${scenario}: logits`, async () => {
-            const logits = await allLogits(decoder, scenarioPrompt(golden, scenario), logits_at);
-            assert.ok(largestDifference(logits, golden.tensor(`${scenario}/logits`)) < 1e-4);
-          });
-
-          it(`${scenario}: greedy text`, async () => {
-            const [answer] = await answers(decoder, [scenarioPrompt(golden, scenario)]);
-            assert.deepEqual(answer, golden.scenarios[scenario]!.greedy_ids);
-          });
-        }
-
-        it('all scenarios in one comparison: the same tokens as alone', async () => {
-          const names = Object.keys(golden.scenarios);
-          const expected = names.map((scenario) => golden.scenarios[scenario]!.greedy_ids);
-          const prompts = names.map((scenario) => scenarioPrompt(golden, scenario));
-          assert.deepEqual(await answers(decoder, prompts), expected);
-          assert.deepEqual(await answers(decoder, prompts.toReversed()), expected.toReversed());
-        });
-      });
-
-      describe('training', () => {
-        let checkpoint: Checkpoint;
-        let embeddings: EmbeddingTable;
-        before(async () => {
-          checkpoint = await openCheckpoint(folder);
-          embeddings = await EmbeddingTable.open(checkpoint);
-        });
-        after(() => embeddings[Symbol.asyncDispose]());
-
-        it('loss, gradient and tokens after three steps, differentiating the tail', async () => {
-          const rows = await embeddings.rows(golden.prefix_ids);
-          const past = await prefill(checkpoint, rows, golden.spring_training.labels.length);
-          await checkSpring(golden, checkpoint, embeddings, { past: true }, past);
-        });
-
-        it('the same by differentiating the whole sequence', async () => {
-          await checkSpring(golden, checkpoint, embeddings, { past: false });
-        });
-      });
+      checkModel(folder, goldenOf(folder));
     });
   }
 });
 
+describe('GGUF files against transformers', () => {
+  for (const name of fixturesIn('gguf')) {
+    const folder = join(fixtures, 'gguf', name);
+    describe(name, () => checkModel(join(folder, 'model.gguf'), goldenOf(folder)));
+  }
+});
+
+/** Logits, answers and training of the model at `path` as in its golden values. */
+function checkModel(path: string, golden: Golden): void {
+  describe('decoding', () => {
+    let decoder: Decoder;
+    before(async () => {
+      decoder = await Decoder.open(path, { device: 'cpu', precision: 'f32' });
+    });
+    after(() => decoder.dispose());
+
+    for (const [scenario, { logits_at }] of Object.entries(golden.scenarios)) {
+      it(`${scenario}: logits`, async () => {
+        const logits = await allLogits(decoder, scenarioPrompt(golden, scenario), logits_at);
+        assert.ok(largestDifference(logits, golden.tensor(`${scenario}/logits`)) < 1e-4);
+      });
+
+      it(`${scenario}: greedy text`, async () => {
+        const [answer] = await answers(decoder, [scenarioPrompt(golden, scenario)]);
+        assert.deepEqual(answer, golden.scenarios[scenario]!.greedy_ids);
+      });
+    }
+
+    it('all scenarios in one comparison: the same tokens as alone', async () => {
+      const names = Object.keys(golden.scenarios);
+      const expected = names.map((scenario) => golden.scenarios[scenario]!.greedy_ids);
+      const prompts = names.map((scenario) => scenarioPrompt(golden, scenario));
+      assert.deepEqual(await answers(decoder, prompts), expected);
+      assert.deepEqual(await answers(decoder, prompts.toReversed()), expected.toReversed());
+    });
+  });
+
+  describe('training', () => {
+    let checkpoint: Checkpoint;
+    let embeddings: EmbeddingTable;
+    before(async () => {
+      checkpoint = await openCheckpoint(path);
+      embeddings = await EmbeddingTable.open(checkpoint);
+    });
+    after(() => embeddings[Symbol.asyncDispose]());
+
+    it('loss, gradient and tokens after three steps, differentiating the tail', async () => {
+      const rows = await embeddings.rows(golden.prefix_ids);
+      const past = await prefill(checkpoint, rows, golden.spring_training.labels.length);
+      await checkSpring(golden, checkpoint, embeddings, { past: true }, past);
+    });
+
+    it('the same by differentiating the whole sequence', async () => {
+      await checkSpring(golden, checkpoint, embeddings, { past: false });
+    });
+  });
+}
+
+function fixturesIn(kind: string): string[] {
+  return readdirSync(join(fixtures, kind)).toSorted();
+}
+
 /** The golden values of a fixture, or of the one that has the same. */
-function goldenOf(name: string): Golden {
-  const { same_as: other } = readJson(join(fixtures, name, 'golden.json'));
-  return readGoldenFolder(join(fixtures, typeof other === 'string' ? other : name));
+function goldenOf(folder: string): Golden {
+  const { same_as: other } = readJson(join(folder, 'golden.json'));
+  return readGoldenFolder(typeof other === 'string' ? join(folder, '..', other) : folder);
 }
 
 function configOf(folder: string, file: string): ModelConfig {
