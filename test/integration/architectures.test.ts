@@ -1,4 +1,4 @@
-/** Every architecture, kind of rope and window, and GGUF file, against golden values of transformers (test/oracle). */
+/** Every architecture, kind of rope and window, GGUF, GPTQ and AWQ against golden values of transformers (test/oracle). */
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -30,6 +30,17 @@ describe('GGUF files against transformers', () => {
   for (const name of fixturesIn('gguf')) {
     const folder = join(fixtures, 'gguf', name);
     describe(name, () => checkModel(join(folder, 'model.gguf'), goldenOf(folder)));
+  }
+});
+
+describe('GPTQ and AWQ checkpoints against transformers', () => {
+  for (const name of fixturesIn('quantized')) {
+    const folder = join(fixtures, 'quantized', name);
+    if (name.endsWith('activation-order')) {
+      it(`${name} is refused by name`, async () => {
+        await assert.rejects(openCheckpoint(folder), { name: 'UserError', message: /desc_act/ });
+      });
+    } else describe(name, () => checkModel(folder, goldenOf(folder)));
   }
 });
 
