@@ -1,7 +1,7 @@
 /** Every architecture, kind of rope and window, GGUF, GPTQ and AWQ against golden values of transformers (test/oracle). */
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts';
 import { parseModelConfig } from '../../src/checkpoint/config.ts';
 import { EmbeddingTable } from '../../src/checkpoint/embeddingTable.ts';
@@ -9,10 +9,16 @@ import type { JsonObject } from '../../src/checkpoint/files.ts';
 import type { Checkpoint, ModelConfig } from '../../src/checkpoint/types.ts';
 import { Decoder } from '../../src/decoder/decoder.ts';
 import { allLogits, answers, scenarioPrompt } from '../support/decoding.ts';
-import { largestDifference, readGoldenFolder, type Golden } from '../support/oracle.ts';
+import {
+  architectureFolder,
+  largestDifference,
+  readArchitecture,
+  readGoldenFolder,
+  type Golden,
+} from '../support/oracle.ts';
 import { checkSpring, prefill } from '../support/springTraining.ts';
 
-const fixtures = resolve(import.meta.dirname, '../fixtures');
+const fixtures = dirname(architectureFolder);
 
 describe('architectures against transformers', () => {
   for (const name of fixturesIn('architectures')) {
@@ -21,7 +27,7 @@ describe('architectures against transformers', () => {
       it('the configuration is read alike as transformers 4 and 5 spell it', () => {
         assert.deepEqual(configOf(folder, 'config.v5.json'), configOf(folder, 'config.json'));
       });
-      checkModel(folder, goldenOf(folder));
+      checkModel(folder, readArchitecture(name));
     });
   }
 });
@@ -29,7 +35,7 @@ describe('architectures against transformers', () => {
 describe('GGUF files against transformers', () => {
   for (const name of fixturesIn('gguf')) {
     const folder = join(fixtures, 'gguf', name);
-    describe(name, () => checkModel(join(folder, 'model.gguf'), goldenOf(folder)));
+    describe(name, () => checkModel(join(folder, 'model.gguf'), readGoldenFolder(folder)));
   }
 });
 
@@ -40,7 +46,7 @@ describe('GPTQ and AWQ checkpoints against transformers', () => {
       it(`${name} is refused by name`, async () => {
         await assert.rejects(openCheckpoint(folder), { name: 'UserError', message: /desc_act/ });
       });
-    } else describe(name, () => checkModel(folder, goldenOf(folder)));
+    } else describe(name, () => checkModel(folder, readGoldenFolder(folder)));
   }
 });
 
@@ -97,12 +103,6 @@ function checkModel(path: string, golden: Golden): void {
 
 function fixturesIn(kind: string): string[] {
   return readdirSync(join(fixtures, kind)).toSorted();
-}
-
-/** The golden values of a fixture, or of the one that has the same. */
-function goldenOf(folder: string): Golden {
-  const { same_as: other } = readJson(join(folder, 'golden.json'));
-  return readGoldenFolder(typeof other === 'string' ? join(folder, '..', other) : folder);
 }
 
 function configOf(folder: string, file: string): ModelConfig {
