@@ -1,7 +1,7 @@
 /** Which tensors the prepared file of a checkpoint has, and how each is made. */
 import { parse } from 'node:path';
 import { isFloatType } from '../elementTypes.ts';
-import { headName, layerName, linearsOf } from '../layers.ts';
+import { embeddingsName, headName, layerName, linearsOf } from '../layers.ts';
 import type { Checkpoint, TensorLocation } from '../types.ts';
 import { layerParts, type Encoding } from './blocks.ts';
 import { quantizedEncoding } from './quantize.ts';
@@ -48,9 +48,10 @@ export interface PlannedTensor {
   shape: number[];
 }
 
-/** Whether some of a checkpoint's weights are quantised. */
-export function isQuantized({ tensors }: Checkpoint): boolean {
-  return [...tensors.values()].some(({ dtype }) => !isFloatType(dtype));
+/** Whether some of a checkpoint's linear layers are quantised; embeddings that are not the head too do not count. */
+export function isQuantized({ config, tensors }: Checkpoint): boolean {
+  const rowsOnly = config.tieWordEmbeddings ? undefined : `${embeddingsName}.weight`;
+  return [...tensors].some(([name, { dtype }]) => name !== rowsOnly && !isFloatType(dtype));
 }
 
 /**
