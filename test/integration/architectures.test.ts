@@ -128,7 +128,8 @@ function checkBlocks(path: string, golden: Golden): void {
         const { logits_at } = golden.scenarios['vt10']!;
         const logits = await allLogits(decoder, scenarioPrompt(golden, 'vt10'), logits_at);
         const expected = golden.tensor('vt10/logits');
-        const mean = logits.reduce((sum, value, i) => sum + Math.abs(value - expected[i]!), 0) / logits.length;
+        const mean =
+          logits.reduce((sum, value, i) => sum + Math.abs(value - expected[i]!), 0) / logits.length;
         assert.ok(mean >= least && mean < most, `mean difference ${mean}`);
         if (precision === 'exact') assert.ok(largestDifference(logits, expected) < 1e-4);
       } finally {

@@ -41,6 +41,7 @@ export async function* writePreparedFile(
   recipe: Recipe,
   path: string,
   signal?: AbortSignal,
+  onThreads = recipe.linears.reduce((sum, linear) => sum + bytesOf(linear), 0) >= worthThreads,
 ): AsyncGenerator<ConversionProgress, Record<string, string>> {
   const { header, spans } = planFile(plannedTensors(recipe));
   throwIfCancelled(signal);
@@ -52,7 +53,7 @@ export async function* writePreparedFile(
   });
   const total = recipe.linears.reduce((sum, linear) => sum + bytesOf(linear), 0);
   let done = 0;
-  const steps = total < worthThreads ? convertHere(tasks, signal) : convertOnAllCores(bySize(tasks), signal);
+  const steps = onThreads ? convertOnAllCores(bySize(tasks), signal) : convertHere(tasks, signal);
   for (;;) {
     const step = await steps.next();
     if (step.done) return { ...sha256, ...step.value };
