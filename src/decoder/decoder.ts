@@ -60,7 +60,7 @@ export class Decoder {
   }
 
   /**
-   * Opens a checkpoint folder and loads its weights; int8 and int4 weights are made first if there are none yet.
+   * Opens a checkpoint folder and loads its weights; prepared weights are made first if there are none yet.
    * @throws UserError for anything wrong with the folder's files, if they do not fit in memory, or if the device or
    *   precision asked for cannot be had
    */

@@ -1,5 +1,6 @@
 /** Which precision a model is run in, and why. */
-import { weightBytes } from '../checkpoint/memory.ts';
+import { weightBytes, type WeightPrecision } from '../checkpoint/memory.ts';
+import { isQuantized } from '../checkpoint/quantized/recipe.ts';
 import type { Checkpoint } from '../checkpoint/types.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { ChosenDevice } from './device.ts';
@@ -32,6 +33,13 @@ export function choosePrecision(
   { device, webgpu }: ChosenDevice,
   availableBytes: number = process.availableMemory(),
 ): ChosenPrecision {
+  const quantized = isQuantized(checkpoint);
+  if ((wanted === 'native' || wanted === 'exact') && !quantized) {
+    throw new UserError(
+      `The precision ${wanted} is for models whose weights are quantised, those of ${checkpoint.path} are not: ` +
+        'use f32, f16, int8, int4 or auto.',
+    );
+  }
   if (wanted === 'f16' && device === 'cpu') {
     throw new UserError('The precision f16 needs a GPU: on the CPU use f32, int8 or int4 (or auto).');
   }
@@ -45,9 +53,11 @@ export function choosePrecision(
     throw new UserError('This WebGPU adapter does not compute in float16: use f32, int8, int4 or auto.');
   }
   if (wanted !== 'auto') return { precision: wanted, reason: 'asked for' };
+  if (quantized) return { precision: 'native', reason: "the model's own quantised weights" };
   const { config } = checkpoint;
-  const size = (precision: Precision): string => gigabytes(weightBytes(config, precision));
-  const isAtMost = (precision: Precision, bytes: number): boolean => weightBytes(config, precision) <= bytes;
+  const size = (precision: WeightPrecision): string => gigabytes(weightBytes(config, precision));
+  const isAtMost = (precision: WeightPrecision, bytes: number): boolean =>
+    weightBytes(config, precision) <= bytes;
   if (device !== 'cpu') {
     if (isAtMost('f32', largestFloat32OnGpu)) {
       return { precision: 'f32', reason: `the model is small (${size('f32')} in float32)` };
