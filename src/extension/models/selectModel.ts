@@ -117,7 +117,8 @@ async function anotherRepository({ hub, downloads, library }: ModelParts): Promi
 /** The name with one of the repository's quantisations where it holds GGUF files; undefined: the user chose none. */
 async function withQuantization(hub: HubModels, name: string): Promise<string | undefined> {
   const { repository = name, revision, file } = repositoryOf(name);
-  if (file !== undefined || findEntry(hub.catalogue, repository) !== undefined) return name;
+  const entry = findEntry(hub.catalogue, repository);
+  if (file !== undefined || (entry !== undefined && entry.file === undefined)) return name;
   let remote: RemoteRepository;
   try {
     remote = await lookAtRepository(hub, repository, revision);

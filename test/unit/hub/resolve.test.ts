@@ -41,7 +41,10 @@ describe('names of models', () => {
     await refused(resolveModel(cacheDir), /no config\.json/);
     await writeFile(join(cacheDir, 'config.json'), '{}');
     assert.equal(await resolveModel(cacheDir), cacheDir);
-    await refused(resolveModel(join(cacheDir, 'config.json')), /is a file/);
+    await refused(
+      resolveModel(join(cacheDir, 'config.json')),
+      /is not a GGUF file.*give the checkpoint folder/,
+    );
   });
 
   it('an id, a repository and a pinned revision name the snapshot of the cache', async () => {
