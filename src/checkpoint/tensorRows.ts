@@ -1,4 +1,5 @@
 /** Rows of stored tensors as float32, whatever they are stored as: float types, quantised blocks, interleaved heads. */
+import { createHash } from 'node:crypto';
 import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { UserError } from '../protocol/errors.ts';
@@ -126,4 +127,19 @@ export async function readRows(
 ): Promise<Float32Array<ArrayBuffer>> {
   await using rows = await TensorRows.open(location);
   return rows.read(start, count);
+}
+
+/** Values in memory at a time while a tensor is hashed. */
+const valuesAtATime = 4 * 1024 * 1024;
+
+/** The sha256 of a tensor's values as float32 little-endian, row-major. */
+export async function hashValues(location: TensorLocation): Promise<string> {
+  await using tensor = await TensorRows.open(location);
+  const hash = createHash('sha256');
+  const step = Math.max(1, Math.floor(valuesAtATime / tensor.columns));
+  for (let row = 0; row < tensor.rows; row += step) {
+    const values = tensor.read(row, Math.min(step, tensor.rows - row));
+    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  return hash.digest('hex');
 }
