@@ -9,7 +9,7 @@ import type { StoreEnvironment } from '../../../src/hub/stores/store.ts';
 import { UserError } from '../../../src/protocol/errors.ts';
 import type { LocalModel } from '../../../src/protocol/localModels.ts';
 import { addBlob, addToOllama, writeManifest } from '../../fixtures/hub/ollamaStore.ts';
-import { splitMetadata, tinyGguf } from '../../support/tinyGguf.ts';
+import { splitMetadata, tinyGguf, tinyParameters } from '../../support/tinyGguf.ts';
 
 const commit = '0123456789abcdef0123456789abcdef01234567';
 const older = 'f'.repeat(40);
@@ -72,11 +72,11 @@ describe('models on this machine', () => {
     const { memoryBytes, ...tiny } = models[2]!;
     assert.deepEqual(tiny, {
       ...{ name: 'ollama:tiny:1b', otherNames: ['ollama:tiny:latest'], store: 'Ollama', path: blob },
-      ...{ bytes: file.length, architecture: 'llama', quantization: 'Q4_0', parameters: 33 * 256 },
+      ...{ bytes: file.length, architecture: 'llama', quantization: 'Q4_0', parameters: tinyParameters },
       ...{ contextLength: 1024, chat: true, fit: 'runs', problem: null },
     });
-    // Keys and values: two layers, two heads of 64 values, 1024 positions four times, keys and values in float32.
-    assert(memoryBytes! > 150e6 + 2 * 2 * 2 * 64 * 4096 * 4, String(memoryBytes));
+    // Keys and values: two layers, two heads of 16 values, 1024 positions four times, keys and values in float32.
+    assert(memoryBytes! > 150e6 + 2 * 2 * 2 * 16 * 4096 * 4, String(memoryBytes));
     assert.equal(models[0]!.chat, false);
   });
 
@@ -243,13 +243,16 @@ describe('models on this machine', () => {
     studio('text', 'This is no model.');
     studio('empty', '');
     studio('heads', tinyGguf({ metadata: [['llama.attention.head_count', text('many')]] }));
+    studio('pre', tinyGguf({ metadata: [['tokenizer.ggml.pre', text('other')]] }));
+    studio('words', tinyGguf({ metadata: [['tokenizer.ggml.model', text('t5')]] }));
+    studio('capped', tinyGguf({ metadata: [['llama.attn_logit_softcapping', ['float32', 50]]] }));
     studio('context', tinyGguf({ metadata: [['llama.context_length', text('long')]] }));
     const problems = Object.fromEntries(
       Object.entries(await shown()).map(([name, problem]) => [name.replace('lm-studio:p/m/', ''), problem]),
     );
     assert.equal(problems['fine'], null);
     assert.equal(Object.keys(problems)[0], 'fine');
-    assert.match(problems['unknown']!, /architecture "mamba" is not supported\. These run: llama, /);
+    assert.match(problems['unknown']!, /architecture "mamba" is not supported\. Supported: llama, /);
     assert.match(problems['markup']!, /architecture "x\] \(command:evil\)\\u001b/);
     assert(problems['markup']!.length < 300);
     assert.match(problems['bert']!, /embedding model/);
@@ -258,8 +261,10 @@ describe('models on this machine', () => {
     assert.match(problems['vision']!, /vision part/);
     assert.match(problems['context']!, /context_length/);
     for (const name of ['cut', 'text', 'empty']) assert(problems[name], name);
-    // The loader says what is wrong with the heads; the list does without their memory.
-    assert.equal(problems['heads'], null);
+    assert.match(problems['heads']!, /^"llama\.attention\.head_count" is the text "many"/);
+    assert.match(problems['pre']!, /pre-tokenizer "other" is not known/);
+    assert.match(problems['words']!, /tokenizer "t5" is not supported/);
+    assert.match(problems['capped']!, /soft caps are not supported/);
   });
 
   it('dangling links, loops, unreadable folders and pipes do no harm', async () => {
