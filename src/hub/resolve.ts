@@ -49,9 +49,11 @@ export async function resolveModel(nameOrFolder: string, options: ResolveOptions
   const path = resolve(expandHome(nameOrFolder));
   if (await isFolder(path)) {
     if (await isFile(join(path, 'config.json'))) return path;
+    const { parts, missing } = await contentOf(path, 'chat');
+    if (parts[0] !== undefined && missing.length === 0) return join(path, parts[0]);
     if (entry === undefined) {
       throw new UserError(
-        `${path} has no config.json: a model is a Hugging Face checkpoint folder with config.json, tokenizer.json and *.safetensors.`,
+        `${path} is no model: it has no config.json of a Hugging Face checkpoint, and not one GGUF file with all its parts. Of several GGUF files give the one to use.`,
       );
     }
   } else if (await isFile(path)) {

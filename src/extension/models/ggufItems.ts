@@ -1,7 +1,10 @@
-/** The GGUF files of a Hub repository as the items of a quick pick, and what a user types to name one. */
+/** GGUF files of the Hub: a repository's as the items of a quick pick, what a user types to name one, and downloaded ones. */
+import { sep } from 'node:path';
+import { repositoryOf } from '../../hub/catalogue.ts';
 import { formatBytes } from '../../hub/format.ts';
 import { bytesOfChoice, ggufChoices, recommendedGguf, tagOf } from '../../hub/ggufNames.ts';
 import { estimateFileMemory, memoryFit, type MachineMemory } from '../../hub/memory.ts';
+import type { OverviewRow } from '../../hub/overview.ts';
 
 export interface GgufItem {
   label: string;
@@ -48,4 +51,25 @@ export function repositoryText(typed: string): string {
   const [, repository = '', revision = 'main', file] = page;
   if (file === undefined) return repository;
   return `${repository}${revision === 'main' ? '' : `@${revision}`}:${file}`;
+}
+
+/**
+ * A GGUF file of the Hub's cache as a row of the list, which has it only if somebody listed it. Undefined for files that
+ * lie elsewhere: those belong to other programs.
+ *
+ * @param name `owner/name:TAG`
+ */
+export function downloadedGguf(
+  name: string,
+  path: string | null,
+  bytes: number,
+  cacheDir: string,
+): OverviewRow | undefined {
+  const { repository, file } = repositoryOf(name);
+  if (repository === undefined || file === undefined || path === null) return undefined;
+  if (!path.startsWith(cacheDir + sep)) return undefined;
+  return {
+    entry: { id: name, title: name, kind: 'chat', repository, file, gated: null, source: 'cache' },
+    ...{ state: 'downloaded', path, commit: null, diskBytes: bytes, memory: null, runsHere: null },
+  };
 }

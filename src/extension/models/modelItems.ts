@@ -5,6 +5,7 @@ import type { OverviewRow } from '../../hub/overview.ts';
 import type { Catalogue } from '../../hub/types.ts';
 import type { ModelInfo } from '../../protocol/comparison.ts';
 import type { LocalModel } from '../../protocol/localModels.ts';
+import { downloadedGguf } from './ggufItems.ts';
 import { isHere, joined, licenceText, localMemoryText, localText, memoryText, stateText } from './rowText.ts';
 
 export interface PickItem<Choice> {
@@ -29,7 +30,7 @@ export type ModelChoice =
   /** Has to be downloaded, or the rest of it. */
   | { kind: 'download'; row: OverviewRow }
   /** Of another program, and not to be run here. */
-  | { kind: 'misfit'; message: string }
+  | { kind: 'misfit'; message: string; row?: OverviewRow }
   | { kind: 'repository' }
   | { kind: 'browse'; what: 'file' | 'folder' };
 
@@ -41,6 +42,8 @@ export interface ModelPickInput {
   known: readonly ModelInfo[];
   current: string | null;
   catalogue: Catalogue;
+  /** The Hub's: what lies in it can be removed. */
+  cacheDir: string;
 }
 
 /**
@@ -114,19 +117,23 @@ function browseItem(what: 'file' | 'folder', label: string, description: string)
   return { icon, label, description, detail: '', choice: { kind: 'browse', what } };
 }
 
-/** A model of another program. */
-function localItem(model: LocalModel, { current }: ModelPickInput): PickItem<ModelChoice> {
-  const { name, otherNames, problem, fit } = model;
+/** A model of another program, or a GGUF file of the Hub that nobody lists: that one can be removed. */
+function localItem(model: LocalModel, { current, cacheDir }: ModelPickInput): PickItem<ModelChoice> {
+  const { name, otherNames, path, bytes, problem, fit } = model;
   const selected = current !== null && [name, ...otherNames].includes(current);
+  const row = downloadedGguf(name, path, bytes, cacheDir);
   return {
     icon: selected ? 'check' : problem !== null ? 'circle-slash' : fit === 'too-large' ? 'warning' : 'chip',
     label: name,
     description: localText(model),
     detail: problem ?? joined(localMemoryText(model), otherNames.join(', ')),
-    choice:
-      problem === null
+    choice: {
+      ...(problem === null
         ? { kind: 'here', model: name, local: model }
-        : { kind: 'misfit', message: `${name} cannot be used. ${problem}` },
+        : { kind: 'misfit', message: `${name} cannot be used. ${problem}` }),
+      ...(row && { row }),
+    },
+    removable: row !== undefined,
   };
 }
 

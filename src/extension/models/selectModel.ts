@@ -27,19 +27,20 @@ export async function chooseModel(parts: ModelParts, current: string | null): Pr
       vscode.l10n.t('A model, a file, a folder or a repository'),
       async () => {
         const [rows, local] = await Promise.all([hub.rows(), library.localModels(), library.refresh()]);
-        return modelSections({ rows, local, known: library.models, current, catalogue: hub.catalogue });
+        const { catalogue, cacheDir } = hub;
+        return modelSections({ rows, local, known: library.models, current, catalogue, cacheDir });
       },
     );
     if (!picked) return undefined;
     const { choice, remove } = picked;
     const row = 'row' in choice ? choice.row : undefined;
-    if (remove && row) {
-      await removeRow(parts, row);
+    if (remove) {
+      if (row) await removeRow(parts, row);
       continue;
     }
     switch (choice.kind) {
       case 'here':
-        if (row && !(await memoryGuard.confirmPick(row))) continue;
+        if (choice.local === undefined && row && !(await memoryGuard.confirmPick(row))) continue;
         if (choice.local && !(await memoryGuard.confirmLocal(choice.local))) continue;
         return choice.model;
       case 'misfit':

@@ -5,6 +5,7 @@ import { formatBytes } from '../../hub/format.ts';
 import type { OverviewRow } from '../../hub/overview.ts';
 import type { ComparisonSession } from '../panel/comparisonSession.ts';
 import type { Row } from '../views/listView.ts';
+import { downloadedGguf } from './ggufItems.ts';
 import type { ModelParts } from './parts.ts';
 import { preparedOf } from './preparedWeights.ts';
 import { isRemovable } from './removal.ts';
@@ -16,8 +17,10 @@ export async function modelRows(parts: ModelParts, { state }: ComparisonSession)
   const prepared = new Map<string, KeptWeights[]>();
   for (const { folder } of parts.library.models) prepared.set(folder, await preparedOf(folder));
   const here = parts.library.models.map((info): Row & { model: string; row?: OverviewRow } => {
-    const { id, name, problem, architecture, hiddenSize, numLayers, weightBytes, folder } = info;
-    const row = rows.find(({ entry }) => entry.id === id);
+    const { id, name, problem, architecture, hiddenSize, numLayers, weightBytes, folder, memory } = info;
+    const row =
+      rows.find(({ entry }) => entry.id === id) ??
+      downloadedGguf(id, folder, weightBytes, parts.hub.cacheDir);
     const selected = id === state.inputs.model;
     const kept = prepared.get(folder) ?? [];
     const loaded = selected && state.model.kind === 'ready' ? vscode.l10n.t('in memory') : '';
@@ -31,7 +34,11 @@ export async function modelRows(parts: ModelParts, { state }: ComparisonSession)
         [
           folder,
           `${architecture}, ${String(numLayers)} x ${String(hiddenSize)}`,
-          row ? memoryText(row) : '',
+          memory
+            ? vscode.l10n.t('About {0} of memory', formatBytes(memory.native))
+            : row
+              ? memoryText(row)
+              : '',
           ...kept.map(({ precision, bytes }) =>
             vscode.l10n.t('Prepared weights in {0}: {1}', precision, formatBytes(bytes)),
           ),

@@ -38,17 +38,19 @@ export function registerListView(
 
 const uriList = 'text/uri-list';
 
-/** Takes files from VS Code's explorer and from the system. */
+/** Takes files from VS Code's explorer and editors, and from the system. */
 function dropController(drop: (files: vscode.Uri[]) => unknown): vscode.TreeDragAndDropController<Row> {
   return {
     dragMimeTypes: [],
-    dropMimeTypes: [uriList],
+    dropMimeTypes: [uriList, 'files'],
     handleDrop: async (_, transfer) => {
       const text = (await transfer.get(uriList)?.asString()) ?? '';
-      const files = text
-        .split(/\r?\n/)
-        .filter((line) => line !== '' && !line.startsWith('#'))
-        .map((line) => vscode.Uri.parse(line));
+      const lines = text.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
+      const files = lines.map((line) => vscode.Uri.parse(line));
+      transfer.forEach((item) => {
+        const uri = item.asFile()?.uri;
+        if (uri) files.push(uri);
+      });
       if (files.length > 0) await drop(files);
     },
   };

@@ -26,6 +26,7 @@ const own = {
   downloadBytes: 5e9,
 };
 const catalogue = loadCatalogue([own]);
+const cacheDir = '/hub';
 const gigabyte = 1e9;
 /** A laptop. */
 const memory = { available: 6 * gigabyte, total: 8 * gigabyte };
@@ -56,7 +57,14 @@ describe('the quick pick of models', () => {
   it('has sections by state and memory, with size, licence, gate and embedding file', async () => {
     const rows = await rowsOfEmptyCache();
     const folder = { ...demo, id: '/models/mine', name: 'mine', folder: '/models/mine' };
-    const sections = modelSections({ rows, local: [], known: [demo, folder], current: 'demo', catalogue });
+    const sections = modelSections({
+      rows,
+      local: [],
+      known: [demo, folder],
+      current: 'demo',
+      catalogue,
+      cacheDir,
+    });
     const shown = listing(sections);
     assert.deepEqual(Object.keys(shown), [
       'On this machine',
@@ -99,7 +107,7 @@ describe('the quick pick of models', () => {
       if (row.entry.id === 'smollm2-135m-instruct') return { ...row, state: 'downloaded', diskBytes: 271e6 };
       return row;
     });
-    const sections = modelSections({ rows, local: [], known: [], current: null, catalogue });
+    const sections = modelSections({ rows, local: [], known: [], current: null, catalogue, cacheDir });
     const unfinished = sections.find(({ title }) => title === 'Unfinished downloads')!.items;
     assert.deepEqual(
       unfinished.map(({ label, description, choice, removable }) => [
@@ -139,7 +147,7 @@ describe('models of other programs in the quick pick', () => {
     ];
     const used = { ...demo, id: 'ollama:smollm2:135m', name: 'x', folder: '/store/ollama:smollm2:135m' };
     const file = { ...demo, id: '/files/own.gguf', name: 'own', folder: '/files/own.gguf' };
-    const input = { rows, local: models, catalogue, current: 'ollama:smollm2:latest' };
+    const input = { rows, local: models, catalogue, cacheDir, current: 'ollama:smollm2:latest' };
     const sections = modelSections({ ...input, known: [demo, used, { ...file, memory: anyMemory }] });
     const shown = listing(sections);
     assert.deepEqual(
@@ -170,6 +178,33 @@ describe('models of other programs in the quick pick', () => {
         'circle-slash',
         'Ollama · Q4_1',
         { kind: 'misfit', message: "ollama:far:cloud cannot be used. It runs in Ollama's cloud." },
+      ],
+    );
+  });
+
+  it("a GGUF file of the Hub's cache that nobody lists can be removed, those of other programs cannot", async () => {
+    const path = join(cacheDir, 'models--a--b/snapshots/0/b-Q8_0.gguf');
+    const models = [
+      local('a/b:Q8_0', { store: 'Hugging Face Hub', path }),
+      local('c/d:Q8_0', {
+        store: 'llama.cpp',
+        path: '/cache/llama.cpp/models--c--d/snapshots/0/d-Q8_0.gguf',
+      }),
+      local('ollama:x:1b'),
+      local('e/f:F16', { path: join(cacheDir, 'f-F16.gguf'), problem: 'A part is missing.' }),
+    ];
+    const rows = await rowsOfEmptyCache();
+    const sections = modelSections({ rows, local: models, known: [], current: null, catalogue, cacheDir });
+    const items = sections.flatMap((section) => section.items).filter(({ removable }) => removable === true);
+    assert.deepEqual(
+      items.map(({ label, choice }) => [
+        label,
+        choice.kind,
+        'row' in choice && [choice.row?.entry.repository, choice.row?.entry.file],
+      ]),
+      [
+        ['a/b:Q8_0', 'here', ['a/b', 'Q8_0']],
+        ['e/f:F16', 'misfit', ['e/f', 'F16']],
       ],
     );
   });
