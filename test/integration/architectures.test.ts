@@ -1,7 +1,7 @@
 /** Every architecture, and every kind of rope and window, against golden values of transformers (test/oracle). */
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts';
 import { parseModelConfig } from '../../src/checkpoint/config.ts';
 import { EmbeddingTable } from '../../src/checkpoint/embeddingTable.ts';
@@ -9,16 +9,14 @@ import type { JsonObject } from '../../src/checkpoint/files.ts';
 import type { Checkpoint, ModelConfig } from '../../src/checkpoint/types.ts';
 import { Decoder } from '../../src/decoder/decoder.ts';
 import { allLogits, answers, scenarioPrompt } from '../support/decoding.ts';
-import { largestDifference, readGoldenFolder, type Golden } from '../support/oracle.ts';
+import { architectureFolder, largestDifference, readArchitecture } from '../support/oracle.ts';
 import { checkSpring, prefill } from '../support/springTraining.ts';
 
-const fixtures = resolve(import.meta.dirname, '../fixtures/architectures');
-
 describe('architectures against transformers', () => {
-  for (const name of readdirSync(fixtures).toSorted()) {
+  for (const name of readdirSync(architectureFolder).toSorted()) {
     describe(name, () => {
-      const folder = join(fixtures, name);
-      const golden = goldenOf(name);
+      const folder = join(architectureFolder, name);
+      const golden = readArchitecture(name);
 
       it('the configuration is read alike as transformers 4 and 5 spell it', () => {
         assert.deepEqual(configOf(folder, 'config.v5.json'), configOf(folder, 'config.json'));
@@ -74,12 +72,6 @@ describe('architectures against transformers', () => {
     });
   }
 });
-
-/** The golden values of a fixture, or of the one that has the same. */
-function goldenOf(name: string): Golden {
-  const { same_as: other } = readJson(join(fixtures, name, 'golden.json'));
-  return readGoldenFolder(join(fixtures, typeof other === 'string' ? other : name));
-}
 
 function configOf(folder: string, file: string): ModelConfig {
   const path = join(folder, file);

@@ -6,6 +6,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 export const oracleFolder = resolve(import.meta.dirname, '../../../shared/oracle');
+/** Tiny checkpoints with golden values that lie in the repository: see test/oracle. */
+export const architectureFolder = resolve(import.meta.dirname, '../fixtures/architectures');
 export const demoFolder = resolve(import.meta.dirname, '../../media/demo');
 
 export interface OracleCheckpoint {
@@ -64,6 +66,12 @@ export function oracleCheckpoints(): OracleCheckpoint[] {
 /** The golden values of an oracle's checkpoint. */
 export function readGolden(name: string): Golden {
   return readGoldenFolder(join(oracleFolder, 'goldens', name));
+}
+
+/** The golden values of one of test/fixtures/architectures, or of the one that has the same. */
+export function readArchitecture(name: string): Golden {
+  const { same_as: other } = readJson(join(architectureFolder, name, 'golden.json')) as { same_as?: string };
+  return readGoldenFolder(join(architectureFolder, other ?? name));
 }
 
 /** The golden values in a folder's golden.json and golden.bin. */

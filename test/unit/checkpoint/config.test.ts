@@ -188,11 +188,15 @@ describe('model configurations', () => {
       /"short_factor".*expected 2 numbers/,
     ],
     ['an odd rotation', { partial_rotary_factor: 0.3 }, /partial_rotary_factor 0\.3/],
-    ['another activation', { hidden_act: 'gelu' }, /"hidden_act" is "gelu"; expected "silu"/],
+    [
+      'another activation',
+      { hidden_act: 'gelu' },
+      /"hidden_act" is "gelu"; expected "silu" or "gelu_pytorch_tanh"/,
+    ],
     [
       'an unsupported architecture',
       { architectures: ['GemmaForCausalLM'] },
-      /GemmaForCausalLM is not supported\. Supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM, Qwen3ForCausalLM/,
+      /GemmaForCausalLM is not supported\. Supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM/,
     ],
     ['no architecture', { architectures: null }, /no architecture is named\. Supported: Llama/],
     ['quantised weights', { quantization_config: { quant_method: 'gptq' } }, /quantised \(gptq\)/],
