@@ -17,7 +17,7 @@ import {
   shapeOfConfig,
 } from './memory.ts';
 import type { MachineMemory, MemoryFit, MemoryPrecision } from './memory.ts';
-import { entryFolder } from './resolve.ts';
+import { entryFolder } from './entryFolder.ts';
 import type { ResolveOptions } from './resolve.ts';
 import type { CatalogueEntry, ModelEntry, ModelShape } from './types.ts';
 

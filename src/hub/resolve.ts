@@ -1,15 +1,15 @@
-import { existsSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { isGguf } from '../checkpoint/gguf/file.ts';
 import { UserError } from '../protocol/errors.ts';
 import { contentOf, findSnapshot, isFile, isFolder } from './cache.ts';
 import { catalogueEntries, findEntry, repositoryOf } from './catalogue.ts';
 import { environmentCatalogue } from './environmentCatalogue.ts';
 import { environmentCacheDir, expandHome } from './environment.ts';
+import { entryFolder } from './entryFolder.ts';
 import { findLocalModel } from './localModels.ts';
 import { storeEnvironment } from './stores/store.ts';
 import type { StoreEnvironment } from './stores/store.ts';
-import type { Catalogue, CatalogueEntry } from './types.ts';
+import type { Catalogue } from './types.ts';
 
 export interface ResolveOptions {
   /** Default: the shipped one with the entries of `SPRING_MODELS`. */
@@ -118,20 +118,6 @@ export async function resolveTokenFile(nameOrFile: string, options: ResolveOptio
     );
   }
   return join(snapshot.folder, entry.file);
-}
-
-/** The folder of an entry that lies in a folder: relative ones in the extension (or repository). */
-export function entryFolder(entry: CatalogueEntry, options: Pick<ResolveOptions, 'extensionFolder'>): string {
-  const folder = expandHome(entry.folder ?? '');
-  if (isAbsolute(folder)) return folder;
-  return join(options.extensionFolder ?? nearestFolderWith(folder), folder);
-}
-
-/** The bundle lies in dist/, the source in src/hub/: both have media/ in a folder above. */
-function nearestFolderWith(relative: string): string {
-  let folder = import.meta.dirname;
-  while (!existsSync(join(folder, relative)) && dirname(folder) !== folder) folder = dirname(folder);
-  return folder;
 }
 
 function unknownModel(name: string, catalogue: Catalogue): UserError {
