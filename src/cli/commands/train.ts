@@ -57,7 +57,7 @@ export const registerTrain: RegisterCommand = (program) => {
   program
     .command('train')
     .description('train virtual tokens for a model; the model itself does not change')
-    .option('--model <name>', 'checkpoint folder, a name from `spring models`, or demo', 'demo')
+    .option('--model <name>', 'checkpoint folder, GGUF file, a name from `spring models`, or demo', 'demo')
     .requiredOption('--data <file>', 'examples, one JSON object per line (see docs/training.md)')
     .requiredOption('--out <file>', 'where the tokens go: .pt or .safetensors')
     .option(
