@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
+import { contextLength } from '../checkpoint/ropeConfig.ts';
 import { readVirtualTokens } from '../checkpoint/virtualTokens.ts';
 import { repositoryOfFolder } from '../hub/fit.ts';
 import { overview } from '../hub/overview.ts';
@@ -49,7 +50,7 @@ export async function inspectModel(model: string, extensionFolder: string): Prom
       architecture: config.architecture,
       hiddenSize: config.hiddenSize,
       numLayers: config.numLayers,
-      contextLength: config.maxPositionEmbeddings,
+      contextLength: contextLength(config),
       fingerprint: await fingerprintOf(folder),
     };
   } catch (error) {

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { exists, readJsonObject } from '../../checkpoint/files.ts';
 import { readLoraAdapter } from '../../checkpoint/lora.ts';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { adapterTensorFile, withTensorFile } from '../../checkpoint/tensorFile.ts';
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
@@ -106,7 +107,7 @@ async function inspectCheckpoint(folder: string): Promise<Facts> {
     headDim: config.headDim,
     vocabSize: config.vocabSize,
     tokenizerSize: tokenizer.size,
-    contextLength: config.maxPositionEmbeddings,
+    contextLength: contextLength(config),
     rope: distinctRopes(config)
       .map(({ type }) => type)
       .join(', '),
