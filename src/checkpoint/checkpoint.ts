@@ -4,6 +4,7 @@ import { UserError } from '../protocol/errors.ts';
 import { parseModelConfig } from './config.ts';
 import { readJsonObject, readOptionalJsonObject } from './files.ts';
 import { expectedTensors, textName } from './layers.ts';
+import { hasOwnHead } from './tiedHead.ts';
 import type { Checkpoint, ModelConfig, TensorLocation } from './types.ts';
 import { readWeights } from './weightFiles.ts';
 
@@ -13,19 +14,24 @@ const namedInMessage = 5;
 /**
  * Opens a Hugging Face checkpoint folder: reads config.json, generation_config.json and the headers of the weight
  * files, and checks that every tensor of the architecture is there in its shape. No weights are read.
- * Tensors that the architecture does not use (old rotary tables, a tied model's copy of its head) are left out.
+ * Tensors that the architecture does not use (old rotary tables, a tied model's copy of its head) are left out; a tied
+ * model's head that is no copy is used, as transformers 5 does.
  *
  * @throws UserError that says which file or tensor is missing or wrong
  */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
-  const config = await readModelConfig(folder);
+  const written = await readModelConfig(folder);
   const weights = await readWeights(folder);
+  const found = written.textPartOnly ? textPart(weights.tensors) : weights.tensors;
+  const ownHead = await hasOwnHead(written, found);
+  const config = ownHead ? { ...written, tieWordEmbeddings: false } : written;
   return {
     path: folder,
     format: 'safetensors',
     config,
-    tensors: selectTensors(config, config.textPartOnly ? textPart(weights.tensors) : weights.tensors, folder),
+    tensors: selectTensors(config, found, folder),
     weightBytes: weights.bytes,
+    ...(ownHead ? { ownHead } : {}),
   };
 }
 

@@ -37,7 +37,10 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
       : {}),
   });
   const part = checkpoint.config.textPartOnly ? '; only the text part is loaded: images are not read' : '';
-  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}${part}` };
+  const head = checkpoint.ownHead
+    ? "; the files' own head is used, though config.json ties it to the embeddings"
+    : '';
+  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}${part}${head}` };
 }
 
 /** The runtime's fused attention, which a GPU is for, takes heads and rotations of 16, 32, 48… values only; the CPU any. */
