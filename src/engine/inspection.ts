@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
+import { contextLength } from '../checkpoint/ropeConfig.ts';
 import { readVirtualTokens } from '../checkpoint/virtualTokens.ts';
 import type { Checkpoint } from '../checkpoint/types.ts';
 import { repositoryOfFolder } from '../hub/fit.ts';
@@ -53,7 +54,7 @@ export async function inspectModel(model: string, extensionFolder: string): Prom
       architecture: config.architecture,
       hiddenSize: config.hiddenSize,
       numLayers: config.numLayers,
-      contextLength: config.maxPositionEmbeddings,
+      contextLength: contextLength(config),
       fingerprint: await (format === 'gguf' ? fingerprintOfGguf(checkpoint) : fingerprintOf(folder)),
       ...(format === 'gguf' && { memory: memoryOf(checkpoint) }),
     };
