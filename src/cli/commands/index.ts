@@ -7,6 +7,7 @@ import { registerGenerate } from './generate.ts';
 import { registerIndex } from './index-workspace.ts';
 import { registerSearch } from './search.ts';
 import { registerTrain } from './train.ts';
+import { registerTokenize } from './tokenize.ts';
 import { registerInspect } from './inspect.ts';
 import { registerModels } from './models.ts';
 import { registerDownload } from './download.ts';
@@ -25,6 +26,7 @@ export const commands: readonly RegisterCommand[] = [
   registerIndex,
   registerSearch,
   registerInspect,
+  registerTokenize,
   registerModels,
   registerDownload,
   registerRemove,
