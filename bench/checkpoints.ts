@@ -4,7 +4,7 @@
  */
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expectedTensors } from '../src/checkpoint/checkpoint.ts';
+import { expectedTensors } from '../src/checkpoint/layers.ts';
 import { parseModelConfig } from '../src/checkpoint/config.ts';
 import { bytesPerElement, narrowFloat32 } from '../src/checkpoint/elementTypes.ts';
 import type { WeightType } from '../src/checkpoint/types.ts';
@@ -36,6 +36,21 @@ export const shapes = {
     num_attention_heads: 14,
     num_key_value_heads: 2,
     intermediate_size: 4864,
+    vocab_size: 151936,
+    max_position_embeddings: 32768,
+    rope_theta: 1000000,
+    rms_norm_eps: 1e-6,
+    tie_word_embeddings: true,
+  },
+  'qwen2.5-1.5b': {
+    ...common,
+    architectures: ['Qwen2ForCausalLM'],
+    model_type: 'qwen2',
+    hidden_size: 1536,
+    num_hidden_layers: 28,
+    num_attention_heads: 12,
+    num_key_value_heads: 2,
+    intermediate_size: 8960,
     vocab_size: 151936,
     max_position_embeddings: 32768,
     rope_theta: 1000000,

@@ -1,4 +1,5 @@
 /** Rows of stored tensors as float32, whatever they are stored as: float types, quantised blocks, interleaved heads. */
+import { createHash } from 'node:crypto';
 import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { UserError } from '../protocol/errors.ts';
@@ -50,27 +51,36 @@ export class TensorRows {
 
   /**
    * Rows as the model has them: (count, columns) float32, bit-equal to what the reference of the format gives.
-   * Blocks: a read takes microseconds, a trip through the thread pool twenty times that.
    *
    * @throws UserError if the file ends before
    */
   read(start: number, count: number): Float32Array<ArrayBuffer> {
+    return this.#widen(this.readStored(start, count));
+  }
+
+  /**
+   * The bytes of rows as they are stored, in the model's order.
+   * Blocks: a read takes microseconds, a trip through the thread pool twenty times that.
+   *
+   * @throws UserError if the file ends before
+   */
+  readStored(start: number, count: number): Uint8Array<ArrayBuffer> {
     if (start < 0 || start + count > this.rows) {
       throw new Error(
         `Rows ${start} to ${start + count} of "${this.#location.name}", which has ${this.rows}.`,
       );
     }
     const headDim = this.#location.interleavedHeadDim;
-    if (headDim === undefined) return this.#readStored(start, count);
+    if (headDim === undefined) return this.#readInFile(start, count);
     if (this.#location.shape.length === 1)
-      return ungrouped(this.#readStored(0, 1), 1, headDim, 0, this.columns);
+      return ungrouped(this.#readInFile(0, 1), this.#rowBytes / this.columns, headDim, 0, this.columns);
     // Whole heads hold all the rows that are asked for.
     const first = Math.floor(start / headDim) * headDim;
-    const stored = this.#readStored(first, Math.ceil((start + count) / headDim) * headDim - first);
-    return ungrouped(stored, this.columns, headDim, start - first, count);
+    const stored = this.#readInFile(first, Math.ceil((start + count) / headDim) * headDim - first);
+    return ungrouped(stored, this.#rowBytes, headDim, start - first, count);
   }
 
-  #readStored(start: number, count: number): Float32Array<ArrayBuffer> {
+  #readInFile(start: number, count: number): Uint8Array<ArrayBuffer> {
     const { file, name, offset } = this.#location;
     const bytes = new Uint8Array(new ArrayBuffer(count * this.#rowBytes));
     let done = 0;
@@ -84,7 +94,7 @@ export class TensorRows {
       }
       done += read;
     }
-    return this.#widen(bytes);
+    return bytes;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -95,21 +105,22 @@ export class TensorRows {
 /**
  * Rows of whole heads from interleaved pairs (row 2j + s) back to two halves (row s * headDim / 2 + j).
  *
+ * @param width bytes of a row
  * @param skip first row of the result
  */
 function ungrouped(
-  stored: Float32Array<ArrayBuffer>,
-  columns: number,
+  stored: Uint8Array<ArrayBuffer>,
+  width: number,
   headDim: number,
   skip: number,
   count: number,
-): Float32Array<ArrayBuffer> {
-  const rows = new Float32Array(count * columns);
+): Uint8Array<ArrayBuffer> {
+  const rows = new Uint8Array(count * width);
   for (let i = 0; i < count; i++) {
     const row = skip + i;
     const inHead = row % headDim;
     const from = row - inHead + ((2 * inHead) % headDim) + Math.floor((2 * inHead) / headDim);
-    rows.set(stored.subarray(from * columns, (from + 1) * columns), i * columns);
+    rows.set(stored.subarray(from * width, (from + 1) * width), i * width);
   }
   return rows;
 }
@@ -126,4 +137,19 @@ export async function readRows(
 ): Promise<Float32Array<ArrayBuffer>> {
   await using rows = await TensorRows.open(location);
   return rows.read(start, count);
+}
+
+/** Values in memory at a time while a tensor is hashed. */
+const valuesAtATime = 4 * 1024 * 1024;
+
+/** The sha256 of a tensor's values as float32 little-endian, row-major. */
+export async function hashValues(location: TensorLocation): Promise<string> {
+  await using tensor = await TensorRows.open(location);
+  const hash = createHash('sha256');
+  const step = Math.max(1, Math.floor(valuesAtATime / tensor.columns));
+  for (let row = 0; row < tensor.rows; row += step) {
+    const values = tensor.read(row, Math.min(step, tensor.rows - row));
+    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  return hash.digest('hex');
 }

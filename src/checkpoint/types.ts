@@ -42,6 +42,7 @@ export type BlockType =
   | 'IQ3_S'
   | 'IQ1_S'
   | 'IQ1_M'
+  | 'Q1_0'
   | 'TQ1_0'
   | 'TQ2_0'
   | 'MXFP4'
@@ -68,6 +69,10 @@ export const architectures = [
   'Qwen2ForCausalLM',
   'Phi3ForCausalLM',
   'Qwen3ForCausalLM',
+  'Gemma3ForCausalLM',
+  'Gemma3ForConditionalGeneration',
+  'SmolLM3ForCausalLM',
+  'GraniteForCausalLM',
 ] as const;
 export type Architecture = (typeof architectures)[number];
 
@@ -91,6 +96,16 @@ export interface RopeConfig {
   partialRotaryFactor: number;
 }
 
+/** How the linear layers of a GPTQ or AWQ checkpoint are packed, normalised from `quantization_config`. */
+export interface Packing {
+  method: 'gptq' | 'awq';
+  bits: 4 | 8;
+  /** Inputs that share a scale. */
+  groupSize: 32 | 64 | 128;
+  /** What is added to a stored zero point. */
+  zeroPointOffset: 0 | 1;
+}
+
 /** A decoder's shape, normalised from config.json. */
 export interface ModelConfig {
   architecture: Architecture;
@@ -103,21 +118,40 @@ export interface ModelConfig {
   headDim: number;
   rmsNormEps: number;
   maxPositionEmbeddings: number;
-  rope: RopeConfig;
+  /** Per layer: its rotation, null where queries and keys are not rotated. Layers that rotate alike share one object. */
+  ropes: readonly (RopeConfig | null)[];
   /** Per layer: keys i-window < j <= i are seen by query i; null = full attention. */
-  slidingWindows: (number | null)[];
+  slidingWindows: readonly (number | null)[];
   tieWordEmbeddings: boolean;
   /** Whether q/k/v, o and the MLP have biases in the file. */
   attentionBias: { qkv: boolean; output: boolean };
   mlpBias: boolean;
   /** Phi-3: one qkv_proj and one gate_up_proj tensor. */
   fusedProjections: boolean;
-  /** Qwen3: RMSNorm on every head's q and k before the rotation. */
+  /** Qwen3, Gemma 3: RMSNorm on every head's q and k before the rotation. */
   queryKeyNorm: boolean;
+  /** Gemma 3: norms after the attention and feed-forward blocks, too. */
+  normsAfterBlocks: boolean;
+  /** A norm multiplies by its weight plus this: 1 in Gemma 3's safetensors, whose weights lie around 0. */
+  normWeightOffset: 0 | 1;
+  /** Of the feed-forward layers' gate: SiLU, or GELU by its tanh formula. */
+  activation: 'silu' | 'gelu_tanh';
+  /** Factor on products of queries and keys before the softmax; 1 / sqrt(headDim) in most models. */
+  scoreScale: number;
+  /** Factors on token embeddings and virtual tokens, on what a block adds, and on the logits; 1 in most models. */
+  embeddingScale: number;
+  residualScale: number;
+  logitsScale: number;
+  /** Whether hidden states grow beyond the range of float16. */
+  exceedsFloat16: boolean;
+  /** The text part of a model that reads images, too; its other parts are left out. */
+  textPartOnly: boolean;
   bosTokenId: number | null;
   /** From generation_config.json if present, else config.json. */
   eosTokenIds: number[];
   padTokenId: number | null;
+  /** Only where linear layers are packed. */
+  packing?: Packing;
 }
 
 /** A checkpoint whose files have been validated against its config; nothing is loaded in memory. */
@@ -131,10 +165,6 @@ export interface Checkpoint {
   /** Bytes of all weight files. */
   weightBytes: number;
 }
-
-/** The linear layers a LoRA may sit on, by their names in the checkpoint. */
-export const loraModules = ['gate_proj', 'up_proj', 'gate_up_proj', 'down_proj'] as const;
-export type LoraModule = (typeof loraModules)[number];
 
 /** One low-rank pair: y = W x + scaling * B (A x). */
 export interface LoraPair {

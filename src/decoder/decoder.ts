@@ -4,16 +4,18 @@
  */
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { EmbeddingTable } from '../checkpoint/embeddingTable.ts';
+import { keyValueBytes } from '../checkpoint/memory.ts';
 import { openTokenizer, type Tokenizer } from '../checkpoint/tokenizer.ts';
 import type { Checkpoint, LoraAdapter } from '../checkpoint/types.ts';
 import { CancelledError, messageOf, throwIfCancelled, UserError } from '../protocol/errors.ts';
 import { Answering } from './answering.ts';
 import { fitToContext } from './context.ts';
-import { keyValueBytes, type Sequence } from './keyValueMemory.ts';
+import type { Sequence } from './keyValueMemory.ts';
 import { loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
 import { PromptUnits } from './promptUnits.ts';
+import { scorePrompt } from './scoring.ts';
 import type { DecoderSession } from './session.ts';
 import type { DecoderEvent, DecoderOptions, Device, GenerationSettings, Precision, Prompt } from './types.ts';
 
@@ -58,7 +60,7 @@ export class Decoder {
   }
 
   /**
-   * Opens a checkpoint folder and loads its weights; int8 and int4 weights are made first if there are none yet.
+   * Opens a checkpoint folder and loads its weights; prepared weights are made first if there are none yet.
    * @throws UserError for anything wrong with the folder's files, if they do not fit in memory, or if the device or
    *   precision asked for cannot be had
    */
@@ -120,6 +122,20 @@ export class Decoder {
           await this.continueOnCpu(error);
         }
       }
+    } finally {
+      endTurn();
+    }
+  }
+
+  /**
+   * How likely the model finds a prompt as it stands; see scorePrompt. Waits for what was asked for earlier.
+   * @throws UserError if the prompt is longer than the context, or logits are not finite
+   * @throws CancelledError soon after the signal fires
+   */
+  async score(prompt: Prompt, signal?: AbortSignal): Promise<(number | null)[]> {
+    const endTurn = await this.takeTurn();
+    try {
+      return await scorePrompt(this.session, this.promptUnits, prompt, signal);
     } finally {
       endTurn();
     }

@@ -2,9 +2,11 @@
  * How much memory a model needs, estimated from its shape alone, before anything is downloaded or loaded.
  */
 import { totalmem } from 'node:os';
+import { parseModelConfig } from '../checkpoint/config.ts';
+import { keyValueBytes, prefillChunk, weightBytes, type WeightPrecision } from '../checkpoint/memory.ts';
 import type { ModelShape } from './types.ts';
 
-export type MemoryPrecision = 'f32' | 'f16' | 'int8' | 'int4';
+export type MemoryPrecision = WeightPrecision;
 export const memoryPrecisions: readonly MemoryPrecision[] = ['f32', 'f16', 'int8', 'int4'];
 
 export interface MemoryUse {
@@ -37,24 +39,12 @@ export interface MachineMemory {
 /** `runs`: it fits now. `tight`: if other programs make room. `too-large`: never on this machine. */
 export type MemoryFit = 'runs' | 'tight' | 'too-large';
 
-/** Quantised weights in blocks of 32: a float32 scale for each, half a byte of zero points for int4. */
-const bytesPerWeight = { f32: 4, f16: 2, int8: 1 + 4 / 32, int4: 0.5 + 4.5 / 32 };
-const prefillChunk = 256;
+/** Share of a prompt and its answer that a variant does not have in common with the others. */
+const ownShare = 1 / 4;
 /** Node and onnxruntime with nothing loaded. */
 const runtimeBytes = 150e6;
 /** Share of the machine's memory that a model may take: the system and the editor need the rest. */
 const usableShare = 0.85;
-
-/**
- * Parameters of the linear layers that every token passes, the output head among them. The input embedding is not:
- * its rows are read from the file as they are needed.
- */
-export function linearParameters(shape: ModelShape): number {
-  const { hiddenSize, intermediateSize, numLayers, numHeads, numKeyValueHeads, headDim, vocabSize } = shape;
-  const attention = hiddenSize * headDim * (2 * numHeads + 2 * numKeyValueHeads);
-  const feedForward = 3 * hiddenSize * intermediateSize;
-  return numLayers * (attention + feedForward) + vocabSize * hiddenSize;
-}
 
 /**
  * The memory that a comparison of some variants takes. On a GPU this is the GPU's memory (integrated ones share the
@@ -65,11 +55,10 @@ export function estimateMemory(shape: ModelShape, use: MemoryUse): MemoryEstimat
   const contextTokens = Math.min(use.contextTokens ?? 1024, shape.maxPositionEmbeddings);
   const precision = use.device === 'cpu' && use.precision === 'f16' ? 'f32' : use.precision;
   const elementBytes = use.device === 'gpu' && precision !== 'f32' ? 2 : 4;
-  const weights = linearParameters(shape) * bytesPerWeight[precision];
-  // The shared passages once, and a copy of everything for each variant.
-  const positions = contextTokens * (variants + 1);
-  const keyValueCache =
-    2 * shape.numLayers * shape.numKeyValueHeads * shape.headDim * positions * elementBytes;
+  const weights = weightBytes(shape, precision);
+  // The last question's prompt is kept. Variants share what they can on the CPU; a GPU has a copy of all for each.
+  const sequences = use.device === 'cpu' ? 1 + ownShare * variants : variants;
+  const keyValueCache = keyValueBytes(shape, contextTokens * (1 + sequences), elementBytes);
   const perToken = 4 * shape.hiddenSize + 3 * shape.intermediateSize + shape.numHeads * contextTokens;
   const activations = (prefillChunk * perToken + variants * shape.vocabSize) * 4;
   const total = weights + keyValueCache + activations + runtimeBytes;
@@ -109,6 +98,21 @@ export function bestPrecision(
 
 /** The shape that a config.json describes; undefined if it is no decoder's. Not a check: the loader does that. */
 export function shapeOfConfig(config: Record<string, unknown>): ModelShape | undefined {
+  try {
+    const { hiddenSize, intermediateSize, numLayers, numHeads, numKeyValueHeads, headDim, ...others } =
+      parseModelConfig(config, undefined, 'config.json');
+    const { vocabSize, tieWordEmbeddings, maxPositionEmbeddings } = others;
+    return {
+      ...{ hiddenSize, intermediateSize, numLayers, numHeads, numKeyValueHeads, headDim },
+      ...{ vocabSize, tieWordEmbeddings, maxPositionEmbeddings },
+    };
+  } catch {
+    return usualShape(config);
+  }
+}
+
+/** The sizes under their usual names, of whatever architecture. */
+function usualShape(config: Record<string, unknown>): ModelShape | undefined {
   const size = (key: string): number | undefined => {
     const value = config[key];
     return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;

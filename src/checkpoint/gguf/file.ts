@@ -13,7 +13,7 @@ import type { TensorLocation } from '../types.ts';
 import { HeaderReader } from './headerReader.ts';
 import { readMetadata } from './metadata.ts';
 import type { GgufMetadata } from './metadata.ts';
-import { checkTensorCount, readTensorInfos } from './tensorInfos.ts';
+import { readTensorInfos } from './tensorInfos.ts';
 
 export interface GgufFile {
   /** As given; the first part, where the model is split. */
@@ -101,7 +101,6 @@ async function readPart(path: string, arrays: boolean): Promise<Part> {
     reader.within = 'the number of tensors and metadata entries';
     const tensorCount = reader.count();
     const keyCount = reader.count();
-    checkTensorCount(reader, tensorCount);
     const metadata = readMetadata(reader, keyCount, arrays);
     const tensors = readTensorInfos(reader, tensorCount, alignmentOf(metadata), file);
     const split = {

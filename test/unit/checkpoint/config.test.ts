@@ -16,7 +16,7 @@ describe('model configurations', () => {
     assert.equal(config.headDim, 4);
     assert.equal(config.numKeyValueHeads, 2);
     assert.equal(config.maxPositionEmbeddings, 128);
-    assert.deepEqual(config.rope, { type: 'default', theta: 10000, partialRotaryFactor: 1 });
+    assert.deepEqual(config.ropes[0], { type: 'default', theta: 10000, partialRotaryFactor: 1 });
     assert.equal(config.bosTokenId, 1);
     assert.equal(config.padTokenId, null);
   });
@@ -65,7 +65,7 @@ describe('model configurations', () => {
   });
 
   it('gives sliding windows to the layers that use them', () => {
-    const windows = (changes: object): (number | null)[] => parse(changes).slidingWindows;
+    const windows = (changes: object): readonly (number | null)[] => parse(changes).slidingWindows;
     assert.deepEqual(windows({ sliding_window: 8 }), [null, null]); // Llama has none
     const mistral = as('MistralForCausalLM');
     assert.deepEqual(windows({ ...mistral, sliding_window: 8 }), [8, 8]);
@@ -145,10 +145,10 @@ describe('model configurations', () => {
     ];
     for (const [written, expected] of kinds) {
       const rope = { theta: 5000, partialRotaryFactor: 1, ...expected };
-      assert.deepEqual(parse({ rope_scaling: written, rope_theta: 5000 }).rope, rope);
-      assert.deepEqual(parse({ rope_parameters: { ...written, rope_theta: 5000 } }).rope, rope);
+      assert.deepEqual(parse({ rope_scaling: written, rope_theta: 5000 }).ropes, [rope, rope]);
+      assert.deepEqual(parse({ rope_parameters: { ...written, rope_theta: 5000 } }).ropes, [rope, rope]);
       const nested = { full_attention: { ...written, rope_theta: 5000 } };
-      assert.deepEqual(parse({ rope_parameters: nested }).rope, rope);
+      assert.deepEqual(parse({ rope_parameters: nested }).ropes, [rope, rope]);
     }
   });
 
@@ -168,8 +168,11 @@ describe('model configurations', () => {
       shortFactor: [1],
       longFactor: [4],
     };
-    assert.deepEqual(parse(phi3).rope, expected);
-    assert.deepEqual(parse({ ...phi3, rope_scaling: { ...phi3.rope_scaling, type: 'yarn' } }).rope, expected);
+    assert.deepEqual(parse(phi3).ropes[0], expected);
+    assert.deepEqual(
+      parse({ ...phi3, rope_scaling: { ...phi3.rope_scaling, type: 'yarn' } }).ropes[0],
+      expected,
+    );
   });
 
   const bad: [string, object, RegExp][] = [
@@ -185,14 +188,51 @@ describe('model configurations', () => {
       /"short_factor".*expected 2 numbers/,
     ],
     ['an odd rotation', { partial_rotary_factor: 0.3 }, /partial_rotary_factor 0\.3/],
-    ['another activation', { hidden_act: 'gelu' }, /"hidden_act" is "gelu"; expected "silu"/],
+    [
+      'another activation',
+      { hidden_act: 'gelu' },
+      /"hidden_act" is "gelu"; expected "silu" or "gelu_pytorch_tanh"/,
+    ],
     [
       'an unsupported architecture',
       { architectures: ['GemmaForCausalLM'] },
-      /GemmaForCausalLM is not supported\. Supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM, Qwen3ForCausalLM/,
+      /GemmaForCausalLM is not supported\. Supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM/,
     ],
     ['no architecture', { architectures: null }, /no architecture is named\. Supported: Llama/],
-    ['quantised weights', { quantization_config: { quant_method: 'gptq' } }, /quantised \(gptq\)/],
+    ...(
+      [
+        [
+          { quant_method: 'bitsandbytes', load_in_4bit: true },
+          /quantised with "bitsandbytes".*Supported: GPTQ/,
+        ],
+        [{ quant_method: 'compressed-tensors', format: 'pack-quantized' }, /"compressed-tensors"/],
+        [{ quant_method: 'fp8' }, /"fp8"/],
+        [{ bits: 4 }, /"quant_method" is missing/],
+        [
+          { quant_method: 'gptq', bits: 4, group_size: 128, desc_act: true },
+          /"desc_act" is true; expected false/,
+        ],
+        [{ quant_method: 'gptq', bits: 3, group_size: 128 }, /"bits" is 3; expected 4 or 8/],
+        [{ quant_method: 'gptq', bits: 4, group_size: -1 }, /"group_size" is -1; expected 32, 64 or 128/],
+        [{ quant_method: 'gptq', bits: 4 }, /"group_size" is missing/],
+        [
+          { quant_method: 'gptq', bits: 4, group_size: 32, checkpoint_format: 'marlin' },
+          /"marlin"; expected "gptq"/,
+        ],
+        [
+          { quant_method: 'gptq', bits: 4, group_size: 32, is_marlin_format: true },
+          /"is_marlin_format" is true/,
+        ],
+        [{ quant_method: 'gptq', bits: 4, group_size: 32, dynamic: { '-:x': {} } }, /"dynamic"/],
+        [{ quant_method: 'awq', bits: 8, group_size: 128 }, /"bits" is 8; expected 4/],
+        [{ quant_method: 'awq', bits: 4, group_size: 128, version: 'gemv' }, /"version" is "gemv"/],
+        [{ quant_method: 'awq', bits: 4, group_size: 128, backend: 'llm-awq' }, /"backend" is "llm-awq"/],
+      ] as [Record<string, unknown>, RegExp][]
+    ).map(([quantization, message]): [string, Record<string, unknown>, RegExp] => [
+      `weights quantised as ${JSON.stringify(quantization)}`,
+      { quantization_config: quantization },
+      message,
+    ]),
     [
       'a missing size',
       { hidden_size: undefined },

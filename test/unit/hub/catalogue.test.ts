@@ -2,16 +2,11 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { architectures } from '../../../src/checkpoint/types.ts';
 import { openCheckpoint } from '../../../src/checkpoint/checkpoint.ts';
+import { linearParameters } from '../../../src/checkpoint/layers.ts';
 import { readVirtualTokens } from '../../../src/checkpoint/virtualTokens.ts';
 import { catalogueEntries, findEntry, isRelativeFile, loadCatalogue } from '../../../src/hub/catalogue.ts';
 import { fitOf, backbonesFor, repositoryOfFolder, tokenFilesFor } from '../../../src/hub/fit.ts';
-import {
-  bestPrecision,
-  estimateMemory,
-  linearParameters,
-  memoryFit,
-  shapeOfConfig,
-} from '../../../src/hub/memory.ts';
+import { bestPrecision, estimateMemory, memoryFit, shapeOfConfig } from '../../../src/hub/memory.ts';
 import { requestOf } from '../../../src/hub/request.ts';
 import type { ModelEntry, ModelShape } from '../../../src/hub/types.ts';
 
@@ -125,7 +120,9 @@ describe('memory', () => {
     assert.equal(bestPrecision(shapeOf('smollm2-135m-instruct'), 'cpu', memory)?.precision, 'f32');
     const mistral = bestPrecision(shapeOf('mistral-7b-v0.1'), 'cpu', memory);
     assert.deepEqual([mistral?.precision, mistral?.fit], ['int4', 'runs']);
-    assert.equal(bestPrecision(shapeOf('llama-2-13b'), 'cpu', memory), undefined);
+    assert.equal(bestPrecision(shapeOf('llama-2-13b'), 'cpu', memory)?.fit, 'tight');
+    const smaller = { available: 8e9, total: 12e9 };
+    assert.equal(bestPrecision(shapeOf('llama-2-13b'), 'cpu', smaller), undefined);
   });
 
   it('reads a shape from config.json', async () => {

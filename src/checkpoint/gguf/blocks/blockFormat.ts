@@ -27,11 +27,11 @@ export interface BlockFormat {
   /** Bytes of a block. */
   bytes: number;
   /** All values of whole blocks as float32, bit-equal to gguf-py's dequantisation. */
-  dequantize(this: void, bytes: Uint8Array): Float32Array<ArrayBuffer>;
+  dequantize: (bytes: Uint8Array) => Float32Array<ArrayBuffer>;
   /** How MatMulNBits computes with it without loss. */
   layout?: BlockLayout;
   /** Whole blocks in the form of the layout. */
-  unpack?(this: void, bytes: Uint8Array): UnpackedBlocks;
+  unpack?: (bytes: Uint8Array) => UnpackedBlocks;
 }
 
 /** What is particular to a type. Its values are float32(scale * (code - zero)) + min. */
