@@ -42,6 +42,7 @@ export type BlockType =
   | 'IQ3_S'
   | 'IQ1_S'
   | 'IQ1_M'
+  | 'Q1_0'
   | 'TQ1_0'
   | 'TQ2_0'
   | 'MXFP4'

@@ -71,7 +71,7 @@ async function finish<Result>(
   }
 }
 
-/** The runtime's fused attention, which a GPU is for, takes heads and rotations of 16, 32, 48… values only; the CPU any. */
+/** The runtime's fused attention on a GPU takes heads and rotations of 16, 32, 48… values only; the CPU any. */
 async function deviceFor({ path, config }: Checkpoint, wanted: Device | 'auto'): Promise<ChosenDevice> {
   const device = await chooseDevice(wanted);
   if (device.device !== 'webgpu') return device;

@@ -55,6 +55,10 @@ export class GgufMetadata {
     return [...this.#values.keys()];
   }
 
+  isList(key: string): boolean {
+    return this.#values.get(key)?.type === 'array';
+  }
+
   /** Says what stands at the key and what should. */
   error(key: string, expected: string): UserError {
     const value = this.#values.get(key);

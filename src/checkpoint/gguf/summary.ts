@@ -37,6 +37,7 @@ const fileTypes: Readonly<Record<number, string>> = {
   37: 'TQ2_0',
   38: 'MXFP4',
   39: 'NVFP4',
+  40: 'Q1_0',
 };
 
 export interface GgufSummary {

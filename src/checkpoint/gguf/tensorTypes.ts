@@ -36,6 +36,7 @@ const typeNumbers: Readonly<Record<number, SafetensorsType | BlockType>> = {
   35: 'TQ2_0',
   39: 'MXFP4',
   40: 'NVFP4',
+  41: 'Q1_0',
 };
 
 /** Types that are not read: those of programs' working memory, withdrawn ones, too new ones. */
@@ -50,7 +51,6 @@ const otherNumbers: Readonly<Record<number, string>> = {
   36: 'IQ4_NL_4_4 (withdrawn)',
   37: 'IQ4_NL_4_8 (withdrawn)',
   38: 'IQ4_NL_8_8 (withdrawn)',
-  41: 'Q1_0',
 };
 
 /** The type with this number; undefined if it cannot be read. */

@@ -1,4 +1,7 @@
-/** Types of -1, 0 and 1 (TQ1_0: five of them in a byte, TQ2_0: four), with one float16 scale for 256 values. */
+/**
+ * Types of -1, 0 and 1 (TQ1_0: five of them in a byte, TQ2_0: four) with one float16 scale for 256 values, and of -1 and
+ * 1 (Q1_0: a bit each) with one for 128. The layouts are those of ggml's block_tq1_0, ... (ggml-common.h).
+ */
 import { float16Table } from '../../elementTypes.ts';
 import type { BlockKind, TakeApart } from './blockFormat.ts';
 
@@ -49,9 +52,20 @@ const tq20: TakeApart = (bytes, count, codes, scales) => {
   }
 };
 
+const q10: TakeApart = (bytes, count, codes, scales) => {
+  const half = float16Table();
+  for (let block = 0, at = 0; block < count; block++, at += 18) {
+    scales.fill(half[bytes[at]! | (bytes[at + 1]! << 8)]!, 4 * block, 4 * block + 4);
+    for (let i = 0, to = 128 * block; i < 128; i++) {
+      codes[to + i] = (bytes[at + 2 + (i >> 3)]! >> (i & 7)) & 1 ? 9 : 7;
+    }
+  }
+};
+
 const layout = { bits: 4, blockSize: 32, mins: false } as const;
 
 export const ternaryQuants = {
+  Q1_0: { values: 128, bytes: 18, layout, zero: 8, takeApart: q10 },
   TQ1_0: { values: 256, bytes: 54, layout, zero: 8, takeApart: tq10 },
   TQ2_0: { values: 256, bytes: 66, layout, zero: 8, takeApart: tq20 },
 } satisfies Record<string, BlockKind>;
