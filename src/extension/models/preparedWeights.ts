@@ -2,7 +2,7 @@
 import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { keptOf, type KeptWeights, listKept, removeKept } from '../../checkpoint/quantized/kept.ts';
-import { defaultQuantizedFolder } from '../../checkpoint/quantized/store.ts';
+import { defaultQuantizedFolder } from '../../checkpoint/quantized/folders.ts';
 import { formatBytes } from '../../hub/format.ts';
 import { isGgufName, stemOf } from '../../hub/ggufNames.ts';
 import type { ModelInfo } from '../../protocol/comparison.ts';
