@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readLoraAdapter, writeAdapter } from '../../checkpoint/lora.ts';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { Decoder } from '../../decoder/decoder.ts';
 import { readEvaluationData } from '../../evaluation/questions.ts';
 import { resolveModel } from '../../hub/resolve.ts';
@@ -119,7 +120,7 @@ async function runWarmUp(options: EncodeOptions, file: string): Promise<void> {
     const progress = warmUp(training, examples, {
       tokenizer,
       seed: recipe.seed,
-      maximumLength: Math.min(recipe.maximumLength, checkpoint.config.maxPositionEmbeddings),
+      maximumLength: Math.min(recipe.maximumLength, contextLength(checkpoint.config)),
       stateFolder: join(out, `state-${createHash('sha256').update(folder).digest('hex').slice(0, 8)}`),
       signal,
     });
