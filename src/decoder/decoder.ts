@@ -4,12 +4,13 @@
  */
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { EmbeddingTable } from '../checkpoint/embeddingTable.ts';
+import { keyValueBytes } from '../checkpoint/memory.ts';
 import { openTokenizer, type Tokenizer } from '../checkpoint/tokenizer.ts';
 import type { Checkpoint, LoraAdapter } from '../checkpoint/types.ts';
 import { CancelledError, messageOf, throwIfCancelled, UserError } from '../protocol/errors.ts';
 import { Answering } from './answering.ts';
 import { fitToContext } from './context.ts';
-import { keyValueBytes, type Sequence } from './keyValueMemory.ts';
+import type { Sequence } from './keyValueMemory.ts';
 import { loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
@@ -60,7 +61,7 @@ export class Decoder {
   }
 
   /**
-   * Opens a checkpoint folder and loads its weights; int8 and int4 weights are made first if there are none yet.
+   * Opens a checkpoint folder and loads its weights; prepared weights are made first if there are none yet.
    * @throws UserError for anything wrong with the folder's files, if they do not fit in memory, or if the device or
    *   precision asked for cannot be had
    */

@@ -35,7 +35,9 @@ export interface AnswerSettings {
 }
 
 export type DeviceChoice = 'auto' | 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml';
-export type PrecisionChoice = 'auto' | 'f32' | 'f16' | 'int8' | 'int4';
+/** `native`, `exact`: for models whose weights are quantised (see the decoder's Precision). */
+export const precisionChoices = ['auto', 'exact', 'native', 'f32', 'f16', 'int8', 'int4'] as const;
+export type PrecisionChoice = (typeof precisionChoices)[number];
 
 /** A checkpoint to run: `demo`, a name of the model list, or a folder's absolute path. */
 export interface ModelSelection {

@@ -1,6 +1,7 @@
 /** Every architecture, kind of rope and window, GGUF, GPTQ and AWQ against golden values of transformers (test/oracle). */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts';
 import { parseModelConfig } from '../../src/checkpoint/config.ts';
@@ -8,6 +9,7 @@ import { EmbeddingTable } from '../../src/checkpoint/embeddingTable.ts';
 import type { JsonObject } from '../../src/checkpoint/files.ts';
 import type { Checkpoint, ModelConfig } from '../../src/checkpoint/types.ts';
 import { Decoder } from '../../src/decoder/decoder.ts';
+import { floatWeights } from '../../src/decoder/loading.ts';
 import { allLogits, answers, scenarioPrompt } from '../support/decoding.ts';
 import {
   architectureFolder,
@@ -46,16 +48,26 @@ describe('GPTQ and AWQ checkpoints against transformers', () => {
       it(`${name} is refused by name`, async () => {
         await assert.rejects(openCheckpoint(folder), { name: 'UserError', message: /desc_act/ });
       });
-    } else describe(name, () => checkModel(folder, readGoldenFolder(folder)));
+    } else
+      describe(name, () => {
+        checkModel(folder, readGoldenFolder(folder));
+        checkBlocks(folder, readGoldenFolder(folder));
+      });
   }
 });
 
 /** Logits, answers and training of the model at `path` as in its golden values. */
 function checkModel(path: string, golden: Golden): void {
+  let quantizedFolder: string;
+  before(() => {
+    quantizedFolder = mkdtempSync(join(tmpdir(), 'spring-architectures-'));
+  });
+  after(() => rmSync(quantizedFolder, { recursive: true }));
+
   describe('decoding', () => {
     let decoder: Decoder;
     before(async () => {
-      decoder = await Decoder.open(path, { device: 'cpu', precision: 'f32' });
+      decoder = await Decoder.open(path, { device: 'cpu', precision: 'f32', quantizedFolder });
     });
     after(() => decoder.dispose());
 
@@ -84,7 +96,7 @@ function checkModel(path: string, golden: Golden): void {
     let checkpoint: Checkpoint;
     let embeddings: EmbeddingTable;
     before(async () => {
-      checkpoint = await openCheckpoint(path);
+      checkpoint = await floatWeights(await openCheckpoint(path), { quantizedFolder });
       embeddings = await EmbeddingTable.open(checkpoint);
     });
     after(() => embeddings[Symbol.asyncDispose]());
@@ -99,6 +111,33 @@ function checkModel(path: string, golden: Golden): void {
       await checkSpring(golden, checkpoint, embeddings, { past: false });
     });
   });
+}
+
+/** Logits of quantised weights run as they are stored, and weights quantised anew from their values. */
+function checkBlocks(path: string, golden: Golden): void {
+  for (const [precision, least, most] of [
+    ['exact', 0, 1e-4],
+    ['native', 1e-5, 0.03],
+    ['int8', 1e-5, 0.03],
+    ['int4', 1e-5, 0.3],
+  ] as const) {
+    it(`in ${precision}: logits`, async () => {
+      const quantizedFolder = mkdtempSync(join(tmpdir(), 'spring-blocks-'));
+      const decoder = await Decoder.open(path, { device: 'cpu', precision, quantizedFolder });
+      try {
+        const { logits_at } = golden.scenarios['vt10']!;
+        const logits = await allLogits(decoder, scenarioPrompt(golden, 'vt10'), logits_at);
+        const expected = golden.tensor('vt10/logits');
+        const mean =
+          logits.reduce((sum, value, i) => sum + Math.abs(value - expected[i]!), 0) / logits.length;
+        assert.ok(mean >= least && mean < most, `mean difference ${mean}`);
+        if (precision === 'exact') assert.ok(largestDifference(logits, expected) < 1e-4);
+      } finally {
+        await decoder.dispose();
+        rmSync(quantizedFolder, { recursive: true });
+      }
+    });
+  }
 }
 
 function fixturesIn(kind: string): string[] {

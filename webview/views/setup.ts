@@ -24,6 +24,8 @@ const devices: Record<DeviceChoice, string> = {
 };
 const precisions: Record<PrecisionChoice, string> = {
   auto: 'Auto',
+  exact: 'exact (quantised models)',
+  native: 'native (quantised models)',
   f32: 'float32',
   f16: 'float16',
   int8: 'int8',

@@ -109,7 +109,7 @@ async function runWarmUp(options: EncodeOptions, file: string): Promise<void> {
     signal,
   });
   const { checkpoint, tokenizer, embeddings } = decoder;
-  const session = await openLoraTraining(checkpoint);
+  const session = await openLoraTraining(checkpoint, { signal });
   const losses: number[] = [];
   try {
     const start = prag.startFolder

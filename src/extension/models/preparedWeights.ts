@@ -1,4 +1,4 @@
-/** Prepared (quantised) weights: made from a model when it is first run in int8 or int4, kept, and removable. */
+/** Prepared weights: made from a model when it is first run in a form that its files do not have, kept, and removable. */
 import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { keptOf, type KeptWeights, listKept, removeKept } from '../../checkpoint/quantized/kept.ts';
@@ -27,7 +27,7 @@ export async function removePrepared(
     modelFolder === undefined ? await listKept(defaultQuantizedFolder()) : await preparedOf(modelFolder);
   if (kept.length === 0) {
     void vscode.window.showInformationMessage(
-      vscode.l10n.t('There are no prepared weights: they are made when a model runs in int8 or int4.'),
+      vscode.l10n.t('There are no prepared weights: they are made when a quantised model is first run, or another in int8 or int4.'),
     );
     return false;
   }

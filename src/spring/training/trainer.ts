@@ -61,11 +61,11 @@ export async function* trainVirtualTokens(
   const { decoder, settings, items, validationItems = [] } = run;
   checkSettings(settings, contextLength(decoder.checkpoint.config));
   if (items.length === 0) throw new UserError('There are no examples to train on.');
-  const training = await TrainingSession.open(decoder.checkpoint, {
-    past: settings.differentiate === 'tail',
-    lora: false,
-    gradients: { inputsEmbeds: true },
-  });
+  const training = await TrainingSession.open(
+    decoder.checkpoint,
+    { past: settings.differentiate === 'tail', lora: false, gradients: { inputsEmbeds: true } },
+    { signal },
+  );
   try {
     const trainer = await Trainer.start(run, training);
     const resumed = trainer.state.step > 0;

@@ -120,7 +120,9 @@ describe('memory', () => {
     assert.equal(bestPrecision(shapeOf('smollm2-135m-instruct'), 'cpu', memory)?.precision, 'f32');
     const mistral = bestPrecision(shapeOf('mistral-7b-v0.1'), 'cpu', memory);
     assert.deepEqual([mistral?.precision, mistral?.fit], ['int4', 'runs']);
-    assert.equal(bestPrecision(shapeOf('llama-2-13b'), 'cpu', memory), undefined);
+    assert.equal(bestPrecision(shapeOf('llama-2-13b'), 'cpu', memory)?.fit, 'tight');
+    const smaller = { available: 8e9, total: 12e9 };
+    assert.equal(bestPrecision(shapeOf('llama-2-13b'), 'cpu', smaller), undefined);
   });
 
   it('reads a shape from config.json', async () => {
