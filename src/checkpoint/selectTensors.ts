@@ -2,6 +2,7 @@
 import { UserError } from '../protocol/errors.ts';
 import { isBlockType } from './gguf/blocks/formats.ts';
 import { expectedTensors } from './layers.ts';
+import { selectPacked } from './quantized/packedLinears.ts';
 import type { ModelConfig, TensorLocation } from './types.ts';
 
 /** Most tensors named in one message; the rest is counted. */
@@ -31,6 +32,15 @@ export function selectTensors(
   const missing: string[] = [];
   const wrong: string[] = [];
   for (const [name, shape] of expectedTensors(config)) {
+    const packed =
+      config.packing && shape.length === 2 && !found.has(name)
+        ? selectPacked(found, name.replace(/\.weight$/, ''), config.packing, shape as [number, number])
+        : undefined;
+    if (packed) {
+      for (const location of packed.tensors) selected.set(location.name, location);
+      wrong.push(...packed.wrong);
+      continue;
+    }
     const location = found.get(name);
     if (!location) missing.push(nameInFile(name));
     else if (location.shape.join() !== shape.join()) {

@@ -51,27 +51,36 @@ export class TensorRows {
 
   /**
    * Rows as the model has them: (count, columns) float32, bit-equal to what the reference of the format gives.
-   * Blocks: a read takes microseconds, a trip through the thread pool twenty times that.
    *
    * @throws UserError if the file ends before
    */
   read(start: number, count: number): Float32Array<ArrayBuffer> {
+    return this.#widen(this.readStored(start, count));
+  }
+
+  /**
+   * The bytes of rows as they are stored, in the model's order.
+   * Blocks: a read takes microseconds, a trip through the thread pool twenty times that.
+   *
+   * @throws UserError if the file ends before
+   */
+  readStored(start: number, count: number): Uint8Array<ArrayBuffer> {
     if (start < 0 || start + count > this.rows) {
       throw new Error(
         `Rows ${start} to ${start + count} of "${this.#location.name}", which has ${this.rows}.`,
       );
     }
     const headDim = this.#location.interleavedHeadDim;
-    if (headDim === undefined) return this.#readStored(start, count);
+    if (headDim === undefined) return this.#readInFile(start, count);
     if (this.#location.shape.length === 1)
-      return ungrouped(this.#readStored(0, 1), 1, headDim, 0, this.columns);
+      return ungrouped(this.#readInFile(0, 1), this.#rowBytes / this.columns, headDim, 0, this.columns);
     // Whole heads hold all the rows that are asked for.
     const first = Math.floor(start / headDim) * headDim;
-    const stored = this.#readStored(first, Math.ceil((start + count) / headDim) * headDim - first);
-    return ungrouped(stored, this.columns, headDim, start - first, count);
+    const stored = this.#readInFile(first, Math.ceil((start + count) / headDim) * headDim - first);
+    return ungrouped(stored, this.#rowBytes, headDim, start - first, count);
   }
 
-  #readStored(start: number, count: number): Float32Array<ArrayBuffer> {
+  #readInFile(start: number, count: number): Uint8Array<ArrayBuffer> {
     const { file, name, offset } = this.#location;
     const bytes = new Uint8Array(new ArrayBuffer(count * this.#rowBytes));
     let done = 0;
@@ -85,7 +94,7 @@ export class TensorRows {
       }
       done += read;
     }
-    return this.#widen(bytes);
+    return bytes;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -96,21 +105,22 @@ export class TensorRows {
 /**
  * Rows of whole heads from interleaved pairs (row 2j + s) back to two halves (row s * headDim / 2 + j).
  *
+ * @param width bytes of a row
  * @param skip first row of the result
  */
 function ungrouped(
-  stored: Float32Array<ArrayBuffer>,
-  columns: number,
+  stored: Uint8Array<ArrayBuffer>,
+  width: number,
   headDim: number,
   skip: number,
   count: number,
-): Float32Array<ArrayBuffer> {
-  const rows = new Float32Array(count * columns);
+): Uint8Array<ArrayBuffer> {
+  const rows = new Uint8Array(count * width);
   for (let i = 0; i < count; i++) {
     const row = skip + i;
     const inHead = row % headDim;
     const from = row - inHead + ((2 * inHead) % headDim) + Math.floor((2 * inHead) / headDim);
-    rows.set(stored.subarray(from * columns, (from + 1) * columns), i * columns);
+    rows.set(stored.subarray(from * width, (from + 1) * width), i * width);
   }
   return rows;
 }

@@ -8,12 +8,13 @@ import { isGguf, openGguf } from '../../checkpoint/gguf/file.ts';
 import type { GgufFile } from '../../checkpoint/gguf/file.ts';
 import { summaryOf } from '../../checkpoint/gguf/summary.ts';
 import { readLoraAdapter } from '../../checkpoint/lora.ts';
+import { keyValueBytes } from '../../checkpoint/memory.ts';
 import { quoted } from '../../checkpoint/quotedText.ts';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { adapterTensorFile, withTensorFile } from '../../checkpoint/tensorFile.ts';
 import { hashValues } from '../../checkpoint/tensorRows.ts';
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { keyValueBytes } from '../../decoder/keyValueMemory.ts';
 import { distinctRopes } from '../../decoder/rope.ts';
 import { loadCatalogue } from '../../hub/catalogue.ts';
 import { backbonesFor, fitOf } from '../../hub/fit.ts';
@@ -152,7 +153,7 @@ async function inspectCheckpoint(folder: string): Promise<Facts> {
     headDim: config.headDim,
     vocabSize: config.vocabSize,
     tokenizerSize: tokenizer.size,
-    contextLength: config.maxPositionEmbeddings,
+    contextLength: contextLength(config),
     rope: distinctRopes(config)
       .map(({ type }) => type)
       .join(', '),
