@@ -2,8 +2,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exists, readOptionalJsonObject } from '../files.ts';
-import { preparedPrecisions, type PreparedPrecision } from './recipe.ts';
-import { keptFolderName } from './store.ts';
+import { keptFolderName, preparedPrecisions, type PreparedPrecision } from './folders.ts';
 
 /** The prepared weights of one checkpoint in one precision. */
 export interface KeptWeights {

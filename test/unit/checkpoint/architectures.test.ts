@@ -192,7 +192,7 @@ describe('Gemma 3 beside a vision model', () => {
     );
     assert.throws(
       () => parse({ ...whole, quantization_config: { quant_method: 'awq' } }),
-      /quantised \(awq\)/,
+      /quantization_config: "bits" is missing/,
     );
   });
 
