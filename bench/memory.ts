@@ -62,7 +62,7 @@ function run(): Result {
   const program = ['--disable-warning=ExperimentalWarning', import.meta.filename, '--one'];
   const flags = ['model', 'precision', 'prompt', 'folder'].flatMap((name) => [
     `--${name}`,
-    name === 'model' ? model : String(values[name as 'precision']),
+    name === 'model' ? model : values[name as 'precision'],
   ]);
   const { stdout } = spawnSync(process.execPath, [...program, ...flags], {
     encoding: 'utf8',
