@@ -45,7 +45,10 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
           ),
         });
   const part = checkpoint.config.textPartOnly ? '; only the text part is loaded: images are not read' : '';
-  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}${part}` };
+  const head = checkpoint.ownHead
+    ? "; the files' own head is used, though config.json ties it to the embeddings"
+    : '';
+  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}${part}${head}` };
 }
 
 /**

@@ -8,6 +8,7 @@ import { ggufArchitectureOf, readGgufConfig } from './config.ts';
 import { openGguf } from './file.ts';
 import type { GgufFile } from './file.ts';
 import { nameInGguf } from './names.ts';
+import { endOfTurnIds } from './tokenizer.ts';
 
 /** Tensors that are read with the configuration. */
 const ofConfiguration = new Set([
@@ -23,10 +24,14 @@ const ofConfiguration = new Set([
  * @throws UserError that says which key or tensor is missing, wrong or not supported
  */
 export async function openGgufCheckpoint(path: string): Promise<Checkpoint> {
-  return ggufCheckpoint(await openGguf(path));
+  const file = await openGguf(path);
+  const checkpoint = await ggufCheckpoint(file);
+  const { config } = checkpoint;
+  const eosTokenIds = [...new Set([...config.eosTokenIds, ...endOfTurnIds(file.metadata)])];
+  return { ...checkpoint, config: { ...config, eosTokenIds } };
 }
 
-/** The same for a file whose header has been read. */
+/** The same for a file whose header has been read; the vocabulary is not searched for more tokens that end a turn. */
 export async function ggufCheckpoint(file: GgufFile): Promise<Checkpoint> {
   const config = await readGgufConfig(file);
   return {

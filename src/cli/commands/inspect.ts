@@ -8,6 +8,7 @@ import { summaryOf } from '../../checkpoint/gguf/summary.ts';
 import { readLoraAdapter } from '../../checkpoint/lora.ts';
 import { keyValueBytes } from '../../checkpoint/memory.ts';
 import { quoted } from '../../checkpoint/quotedText.ts';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { adapterTensorFile, withTensorFile } from '../../checkpoint/tensorFile.ts';
 import { hashValues } from '../../checkpoint/tensorRows.ts';
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
@@ -138,7 +139,7 @@ async function inspectCheckpoint(folder: string): Promise<Facts> {
     headDim: config.headDim,
     vocabSize: config.vocabSize,
     tokenizerSize: tokenizer.size,
-    contextLength: config.maxPositionEmbeddings,
+    contextLength: contextLength(config),
     rope: distinctRopes(config)
       .map(({ type }) => type)
       .join(', '),
