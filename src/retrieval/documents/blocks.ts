@@ -20,6 +20,10 @@ export interface ParsedDocument {
   /** A title stated outside the text (front matter, HTML <title>, PDF metadata). */
   title?: string;
   blocks: Block[];
+  /** Parts that could not be read, each a clause: "page 2 is damaged". */
+  unreadable?: string[];
+  /** That there is nothing to read is no fault of the file: an empty notebook, source code without comments. */
+  isEmpty?: boolean;
 }
 
 /** The block made of the lines `first`..`last` (from 1, both included) of a file. */

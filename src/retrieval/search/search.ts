@@ -1,6 +1,6 @@
 import picomatch from 'picomatch';
 import { UserError } from '../../protocol/errors.ts';
-import type { IndexStore } from '../index/store.ts';
+import { parseHeadings, type IndexStore } from '../index/store.ts';
 import { searchBm25, type ScoredChunk } from './bm25.ts';
 import { fuseRanks } from './fusion.ts';
 import { areNearDuplicates, wordSet, type WordSet } from './nearDuplicates.ts';
@@ -114,7 +114,7 @@ function loadCandidates(
       rank: 0,
       bm25Rank: null,
       vectorRank: null,
-      headings: JSON.parse(String(row['headings'])) as string[],
+      headings: parseHeadings(row['headings']),
       headingLines: Number(row['heading_lines']),
       folder: String(row['folder']),
       duplicates: [],
