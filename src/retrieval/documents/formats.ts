@@ -1,7 +1,7 @@
 /** Which files are documents, and which parser reads them. */
 import { extname, posix } from 'node:path';
 import type { ParsedDocument } from './blocks.ts';
-import { decodeText } from './decode.ts';
+import { declaredEncoding, decodeText } from './decode.ts';
 import { commentStyleOf } from './commentStyles.ts';
 import { DocumentProblem } from './problem.ts';
 
@@ -85,7 +85,7 @@ export async function parseDocument(
 ): Promise<ParsedDocument> {
   if (format === 'pdf') return (await import('./pdf.ts')).parsePdf(bytes);
   if (format === 'docx') return (await import('./docx.ts')).parseDocx(bytes);
-  const text = decodeText(bytes);
+  const text = decodeText(bytes, declaredEncoding(bytes, format === 'html'));
   if (text === undefined) throw new DocumentProblem('damaged', 'is binary, not text');
   return parseText(format, name, text);
 }
