@@ -72,3 +72,8 @@ export function shifted(block: Block, by: number): Block {
   if (block.children) moved.children = block.children.map((child) => shifted(child, by));
   return moved;
 }
+
+/** Adds to the end of a list; `push(...more)` fails where there is very much more. */
+export function append<T>(list: T[], more: Iterable<T>): void {
+  for (const item of more) list.push(item);
+}

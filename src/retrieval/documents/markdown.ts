@@ -6,7 +6,7 @@ import { gfmTableFromMarkdown } from 'mdast-util-gfm-table';
 import { toString } from 'mdast-util-to-string';
 import { frontmatter } from 'micromark-extension-frontmatter';
 import { gfmTable } from 'micromark-extension-gfm-table';
-import { blockOfLines, shifted, type Block, type ParsedDocument } from './blocks.ts';
+import { append, blockOfLines, shifted, type Block, type ParsedDocument } from './blocks.ts';
 import { parseHtml } from './html.ts';
 import { markdownPieces } from './markdownPieces.ts';
 import { paragraphBlocks } from './plainText.ts';
@@ -40,7 +40,7 @@ export function parseMarkdown(text: string): ParsedDocument {
   for (const { kind, first, last } of markdownPieces(fileLines)) {
     const pieceLines = fileLines.slice(first - 1, last);
     if (kind === 'table') blocks.push(tableBlock(fileLines, first, last));
-    else if (kind === 'plain') blocks.push(...paragraphBlocks(fileLines, first, last));
+    else if (kind === 'plain') append(blocks, paragraphBlocks(fileLines, first, last));
     if (kind !== 'markdown') continue;
     const tree = fromMarkdown(pieceLines.join('\n'), {
       extensions: [gfmTable(), blocksOnly, ...(first === 1 ? [frontmatter(['yaml', 'toml'])] : [])],
@@ -52,7 +52,10 @@ export function parseMarkdown(text: string): ParsedDocument {
         title = frontMatterTitle((node as { value: string }).value);
         blocks.push(lineBlock('metadata', node, pieceLines));
       } else {
-        blocks.push(...blocksOf(node, pieceLines).map((block) => shifted(block, first - 1)));
+        append(
+          blocks,
+          blocksOf(node, pieceLines).map((block) => shifted(block, first - 1)),
+        );
       }
     }
   }
@@ -170,8 +173,14 @@ function withoutHeadings(blocks: Block[]): Block[] {
 function headingBlock(node: Nodes, level: number, fileLines: readonly string[]): Block {
   const block = lineBlock('heading', node, fileLines);
   block.level = level;
-  block.title = toString(fromMarkdown(block.text)).replace(/\s+/g, ' ').trim();
+  block.title = titleOf(block.text).replace(/\s+/g, ' ').trim();
   return block;
+}
+
+/** A heading without its markup. Most have none inside, and need no parser. */
+function titleOf(heading: string): string {
+  const plain = /^ {0,3}#{1,6}[ \t]+([\p{L}\p{N} ,.:;?'"()/-]*?)[ \t]*$/u.exec(heading)?.[1];
+  return plain ?? toString(fromMarkdown(heading));
 }
 
 function lineBlock(kind: Block['kind'], node: Nodes, fileLines: readonly string[]): Block {

@@ -3,8 +3,11 @@
 /** A piece is at least so long, where it can be cut: time and memory of the parser grow faster than its input. */
 const pieceCharacters = 16_384;
 
+/** Short lines cost the parser, too: each counts as so many characters more. */
+const costOfLine = 24;
+
 /** What cannot be cut and is longer than this is read as plain text; and what is nested deeper, or indented further. */
-const longestPiece = 8 * pieceCharacters;
+const longestPiece = 16 * pieceCharacters;
 const deepest = 24;
 const deepestIndentation = 100;
 
@@ -82,7 +85,7 @@ export function markdownPieces(fileLines: readonly string[]): MarkdownPiece[] {
       if (start && !start[1].test(content)) htmlEnd = start[1];
     }
     isDeep ||= !fence && (nested.test(content) || indented.test(content));
-    size += content.length + 1;
+    size += content.length + costOfLine;
   }
   cutBefore(fileLines.length + 1);
   return pieces;

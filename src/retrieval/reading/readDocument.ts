@@ -29,7 +29,10 @@ export async function readDocument(request: ReadRequest): Promise<ReadDocument> 
   const { format, path, source, chunkWords } = request;
   const bytes = 'file' in source ? await readFile(source.file) : Buffer.from(source.text);
   const hash = hashOf(path).update(bytes).digest('hex');
-  const document = await parseDocument(format, path, bytes);
+  const document = await parseDocument(format, path, bytes).catch((error: unknown) => {
+    if (!(error instanceof RangeError)) throw error;
+    throw new DocumentProblem('damaged', 'is nested too deeply to be read');
+  });
   const chunks = chunkDocument(document, { chunkWords });
   const lost = document.unreadable ?? [];
   if (chunks.length === 0 && lost.length > 0) throw new DocumentProblem('damaged', lost.join('; '));
