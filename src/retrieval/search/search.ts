@@ -1,5 +1,6 @@
-import picomatch from 'picomatch';
+/** A search: by words, by vectors or both. */
 import { UserError } from '../../protocol/errors.ts';
+import { globMatcher } from '../files/glob.ts';
 import { parseHeadings, type IndexStore } from '../index/store.ts';
 import { searchBm25, type ScoredChunk } from './bm25.ts';
 import { fuseRanks } from './fusion.ts';
@@ -67,7 +68,7 @@ function ranksOf(chunks: readonly ScoredChunk[]): Map<number, number> {
 }
 
 function pathMatcher(glob: string | readonly string[]): (path: string) => boolean {
-  return picomatch(typeof glob === 'string' ? glob : [...glob], { dot: true });
+  return globMatcher(typeof glob === 'string' ? [glob] : glob);
 }
 
 function documentsMatching(store: IndexStore, glob: string | readonly string[]): number[] {
