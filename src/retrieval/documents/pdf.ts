@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { getDocumentProxy } from 'unpdf';
 import { messageOf } from '../../protocol/errors.ts';
 import { append, type Block, type ParsedDocument } from './blocks.ts';
+import { withoutMissingPages } from './pdfPageTree.ts';
 import { DocumentProblem } from './problem.ts';
 
 type PdfDocument = Awaited<ReturnType<typeof getDocumentProxy>>;
@@ -23,8 +24,30 @@ interface PdfLine {
  * @throws DocumentProblem if the file is damaged, protected by a password or a scan without text
  */
 export async function parsePdf(bytes: Uint8Array): Promise<ParsedDocument> {
+  let { lines, damaged, count } = await readPages(bytes);
+  const repaired = damaged.length > 0 ? withoutMissingPages(bytes) : undefined;
+  if (repaired) {
+    const { pages, missing } = repaired;
+    const again = await readPages(repaired.bytes);
+    const numberOf = (page: number) => pages[page - 1] ?? page;
+    lines = again.lines.map((line) => ({ ...line, page: numberOf(line.page) }));
+    damaged = [...again.damaged.map(numberOf), ...missing].sort((one, other) => one - other);
+    count = pages.length + missing.length;
+  }
+  const unreadable = damaged.length > 0 ? [damagedPages(damaged, count)] : undefined;
+  if (lines.length === 0) {
+    throw unreadable
+      ? new DocumentProblem('damaged', unreadable[0]!)
+      : new DocumentProblem('noText', 'is a PDF without text (perhaps scanned pages)');
+  }
+  return { blocks: paragraphs(lines), ...(unreadable && { unreadable }) };
+}
+
+/** The lines of all pages that can be read, and the numbers of the others. */
+async function readPages(bytes: Uint8Array): Promise<{ lines: PdfLine[]; damaged: number[]; count: number }> {
   let document: PdfDocument;
   try {
+    // A copy: the library takes the buffer away.
     document = await getDocumentProxy(new Uint8Array(bytes), {
       verbosity: 0, // It would write warnings to the console.
       cMapUrl: characterMaps(),
@@ -45,13 +68,7 @@ export async function parsePdf(bytes: Uint8Array): Promise<ParsedDocument> {
         damaged.push(page);
       }
     }
-    const unreadable = damaged.length > 0 ? [damagedPages(damaged, document.numPages)] : undefined;
-    if (lines.length === 0) {
-      throw damaged.length > 0
-        ? new DocumentProblem('damaged', unreadable![0]!)
-        : new DocumentProblem('noText', 'is a PDF without text (perhaps scanned pages)');
-    }
-    return { blocks: paragraphs(lines), ...(unreadable && { unreadable }) };
+    return { lines, damaged, count: document.numPages };
   } finally {
     await document.loadingTask.destroy();
   }
