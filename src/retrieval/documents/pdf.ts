@@ -47,12 +47,9 @@ export async function parsePdf(bytes: Uint8Array): Promise<ParsedDocument> {
 async function readPages(bytes: Uint8Array): Promise<{ lines: PdfLine[]; damaged: number[]; count: number }> {
   let document: PdfDocument;
   try {
-    // A copy: the library takes the buffer away.
-    document = await getDocumentProxy(new Uint8Array(bytes), {
-      verbosity: 0, // It would write warnings to the console.
-      cMapUrl: characterMaps(),
-      cMapPacked: true,
-    });
+    // A copy: the library takes the buffer away. It warns (1) of what it leaves out; see `hearing`.
+    const options = { verbosity: 1, cMapUrl: characterMaps(), cMapPacked: true };
+    document = (await hearing(() => getDocumentProxy(new Uint8Array(bytes), options))).result;
   } catch (error) {
     const reason = messageOf(error);
     if (/password/i.test(reason)) throw new DocumentProblem('protected', 'is protected by a password');
@@ -63,7 +60,10 @@ async function readPages(bytes: Uint8Array): Promise<{ lines: PdfLine[]; damaged
     const damaged: number[] = [];
     for (let page = 1; page <= document.numPages; page++) {
       try {
-        append(lines, await pageLines(document, page));
+        const { result, warnings } = await hearing(() => pageLines(document, page));
+        append(lines, result);
+        // Where the content cannot be unpacked, the library takes the page for an empty one.
+        if (result.length === 0 && warnings.some((text) => /invalid stream/i.test(text))) damaged.push(page);
       } catch {
         damaged.push(page);
       }
@@ -71,6 +71,20 @@ async function readPages(bytes: Uint8Array): Promise<{ lines: PdfLine[]; damaged
     return { lines, damaged, count: document.numPages };
   } finally {
     await document.loadingTask.destroy();
+  }
+}
+
+/** What pdf.js, which has no other way to say it, warns of on the console meanwhile. Nothing else runs in this process. */
+async function hearing<T>(work: () => Promise<T>): Promise<{ result: T; warnings: string[] }> {
+  const warnings: string[] = [];
+  const { warn, log } = console;
+  console.warn = console.log = (text: unknown) => {
+    if (warnings.length < 100) warnings.push(String(text));
+  };
+  try {
+    return { result: await work(), warnings };
+  } finally {
+    Object.assign(console, { warn, log });
   }
 }
 

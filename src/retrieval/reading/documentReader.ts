@@ -33,9 +33,15 @@ interface Reading {
 }
 
 export class DocumentReader {
+  readonly #longestMs: number;
   #process: Reading | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #idle: NodeJS.Timeout | undefined;
+
+  /** @param longestMs milliseconds that one document may take */
+  constructor(longestMs = longestReadMs) {
+    this.#longestMs = longestMs;
+  }
 
   /**
    * The passages of a document.
@@ -106,8 +112,8 @@ export class DocumentReader {
     try {
       await Promise.race([reading.ready, promise]);
       timer = setTimeout(() => {
-        reject(new DocumentProblem('timedOut', `took longer than ${longestReadMs / 1000} s to read`));
-      }, longestReadMs);
+        reject(new DocumentProblem('timedOut', `took longer than ${this.#longestMs / 1000} s to read`));
+      }, this.#longestMs);
       reading.isFresh = false;
       child.send(request); // A failure shows as the end of the process.
       return await promise;

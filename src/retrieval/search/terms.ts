@@ -57,6 +57,9 @@ const unspacedLetter =
 const unspacedRun = new RegExp(`${unspacedLetter}+`, 'gv');
 const unspaced = new RegExp(unspacedLetter, 'v');
 
+/** Korean particles of one syllable. */
+const koreanParticles = '은는이가을를에의도로와과만';
+
 /**
  * Text as it is given to FTS5. Scripts without spaces are replaced by overlapping pairs of characters and the last
  * character of each run, so that every character begins a token: a word of one character is found as a prefix.
@@ -71,6 +74,8 @@ function inPairs(text: string, withLast: boolean): string {
     const characters = Array.from(run);
     const pairs = characters.slice(1).map((character, index) => `${characters[index]!}${character}`);
     if (withLast || pairs.length === 0) pairs.push(characters.at(-1)!);
+    // A query's noun of one syllable with its particle is that of the text with another one.
+    else if (pairs.length === 1 && koreanParticles.includes(characters[1]!)) pairs.push(characters[0]!);
     return ` ${pairs.join(' ')} `;
   });
 }
