@@ -227,7 +227,9 @@ export class IndexService implements vscode.Disposable {
     this.#isCaughtUp = false;
     this.#log.warn(notice);
     void vscode.window.showWarningMessage(
-      vscode.l10n.t('The index was damaged or outdated and is built anew. The log says where the old file is.'),
+      vscode.l10n.t(
+        'The index was damaged or outdated and is built anew. The log says where the old file is.',
+      ),
     );
   }
 

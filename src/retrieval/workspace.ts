@@ -70,6 +70,9 @@ export async function searchRepaired(
     const updates = index.update(folders, { ...(options.signal && { signal: options.signal }) });
     while (!(await updates.next()).done);
     const result = await index.search(query, options);
-    return { ...result, notices: [`The index was started anew: ${index.status().startedAnew}.`, ...result.notices] };
+    return {
+      ...result,
+      notices: [`The index was started anew: ${index.status().startedAnew}.`, ...result.notices],
+    };
   }
 }

@@ -258,8 +258,8 @@ export class WorkspaceIndex {
     yield* work(this, progress);
     yield* this.#embed(progress, signal);
     this.#store.setMeta('updatedAt', new Date().toISOString());
-    for await (const step of this.#connections.tidy(signal)) {
-      void step;
+    const tidying = this.#connections.tidy(signal);
+    while (!(await tidying.next()).done) {
       yield { ...progress, phase: 'tidying', chunks: this.#chunkCount() };
     }
     yield { ...progress, phase: 'done', chunks: this.#chunkCount(), problems: this.#problems() };

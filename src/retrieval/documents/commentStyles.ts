@@ -59,7 +59,13 @@ const styles: readonly (readonly [extensions: string, style: CommentStyle])[] = 
   ],
   ['c h cc cpp hpp proto', cLike],
   ['java kt swift scala dart', withLongStrings],
-  ['cs', { ...withLongStrings, strings: [long, { open: '@"', close: '"', spansLines: true, isRaw: true }, double, single] }],
+  [
+    'cs',
+    {
+      ...withLongStrings,
+      strings: [long, { open: '@"', close: '"', spansLines: true, isRaw: true }, double, single],
+    },
+  ],
   ['go', { ...cLike, strings: [double, single, quoted('`', { spansLines: true, isRaw: true })] }],
   ['php', { ...cLike, line: ['//', '#'] }],
   ['css scss', cLike],
@@ -68,7 +74,14 @@ const styles: readonly (readonly [extensions: string, style: CommentStyle])[] = 
   ['rb pl r toml cmake', hash],
   ['sh bash yaml yml', { ...hash, lineAfterSpace: true }],
   ['sql', { line: ['--'], block: [['/*', '*/']], strings: [quoted("'", { isRaw: true }), double] }],
-  ['lua', { line: ['--'], block: [['--[[', ']]']], strings: [double, single, { open: '[[', close: ']]', spansLines: true, isRaw: true }] }],
+  [
+    'lua',
+    {
+      line: ['--'],
+      block: [['--[[', ']]']],
+      strings: [double, single, { open: '[[', close: ']]', spansLines: true, isRaw: true }],
+    },
+  ],
   ['hs', { line: ['--'], block: [['{-', '-}']], strings: [double] }],
 ];
 

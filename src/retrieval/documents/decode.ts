@@ -27,8 +27,13 @@ export function declaredEncoding(bytes: Uint8Array, isHtml: boolean): string | u
     const meta = /<meta\s[^>]*?charset\s*=\s*["']?\s*([\w.:-]+)/i.exec(head.replace(/<!--[^]*?-->/g, ''));
     return (xml ?? meta)?.[1];
   }
-  const firstLines = head.split(/\r?\n|\r/).slice(0, 5).join('\n');
-  return /(?:^|[\s*;"])(?:(?:file)?(?:en)?coding[:=]|:encoding:|@charset)[ \t]*"?([\w.:-]+)/im.exec(firstLines)?.[1];
+  const firstLines = head
+    .split(/\r?\n|\r/)
+    .slice(0, 5)
+    .join('\n');
+  return /(?:^|[\s*;"])(?:(?:file)?(?:en)?coding[:=]|:encoding:|@charset)[ \t]*"?([\w.:-]+)/im.exec(
+    firstLines,
+  )?.[1];
 }
 
 function decodeBytes(bytes: Uint8Array, declared: string | undefined): string | undefined {
@@ -116,7 +121,8 @@ function countSequences(bytes: Uint8Array): { valid: number; invalid: number } {
   for (let index = 0; index < bytes.length; index++) {
     const byte = bytes[index]!;
     if (byte < 0x80) continue;
-    const length = byte >= 0xc2 && byte < 0xe0 ? 2 : byte >= 0xe0 && byte < 0xf0 ? 3 : byte >= 0xf0 && byte < 0xf5 ? 4 : 1;
+    const length =
+      byte >= 0xc2 && byte < 0xe0 ? 2 : byte >= 0xe0 && byte < 0xf0 ? 3 : byte >= 0xf0 && byte < 0xf5 ? 4 : 1;
     let seen = 1;
     while (seen < length && ((bytes[index + seen] ?? 0) & 0xc0) === 0x80) seen++;
     const second = bytes[index + 1] ?? 0;

@@ -29,7 +29,10 @@ export async function parseDocx(bytes: Uint8Array): Promise<ParsedDocument> {
   } catch (error) {
     if (error instanceof DocumentProblem) throw error;
     if (isEncrypted(bytes)) throw new DocumentProblem('protected', 'is protected by a password');
-    throw new DocumentProblem('damaged', `is not a readable Word document (${messageOf(error).split('\n')[0]!})`);
+    throw new DocumentProblem(
+      'damaged',
+      `is not a readable Word document (${messageOf(error).split('\n')[0]!})`,
+    );
   }
   const { blocks } = parseHtml(html);
   return { blocks: blocks.map((block, index) => ({ ...block, lines: block.lines.map(() => index + 1) })) };

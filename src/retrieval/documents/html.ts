@@ -23,8 +23,10 @@ const ofHead = new Set(['title', 'meta', 'link', 'script', 'style', 'base', 'nos
 
 const blockKinds: Readonly<Record<string, BlockKind>> = {
   ...Object.fromEntries(
-    ('p div section article main aside header footer ul ol menu dl dt dd blockquote figure figcaption address body ' +
-      'details summary hr table caption form fieldset legend center hgroup search')
+    (
+      'p div section article main aside header footer ul ol menu dl dt dd blockquote figure figcaption address body ' +
+      'details summary hr table caption form fieldset legend center hgroup search'
+    )
       .split(' ')
       .map((name) => [name, 'paragraph'] as const),
   ),

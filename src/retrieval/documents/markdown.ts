@@ -80,8 +80,14 @@ function withHtmlHeadings(nodes: readonly RootContent[]): RootContent[] {
   const result: RootContent[] = [];
   for (let index = 0; index < nodes.length; index++) {
     const [open, title, close] = nodes.slice(index, index + 3);
-    const depth = open?.type === 'html' && !/<\/h/i.test(open.value) ? opensHeading.exec(open.value)?.[1] : undefined;
-    if (depth !== undefined && title?.type === 'paragraph' && close?.type === 'html' && closesHeading.test(close.value)) {
+    const depth =
+      open?.type === 'html' && !/<\/h/i.test(open.value) ? opensHeading.exec(open.value)?.[1] : undefined;
+    if (
+      depth !== undefined &&
+      title?.type === 'paragraph' &&
+      close?.type === 'html' &&
+      closesHeading.test(close.value)
+    ) {
       result.push({ ...title, type: 'heading', depth: Number(depth) as 1 });
       index += 2;
     } else {

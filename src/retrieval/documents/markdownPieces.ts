@@ -109,7 +109,10 @@ function tableRows(fileLines: readonly string[], line: number): number {
 function commentLines(fileLines: readonly string[], line: number): number {
   if (!/^ {0,3}<!--/.test(fileLines[line - 1]!)) return 0;
   for (let last = line; last <= fileLines.length; last++) {
-    const end = fileLines[last - 1]!.indexOf('-->', last === line ? fileLines[line - 1]!.indexOf('<!--') + 4 : 0);
+    const end = fileLines[last - 1]!.indexOf(
+      '-->',
+      last === line ? fileLines[line - 1]!.indexOf('<!--') + 4 : 0,
+    );
     if (end !== -1) return fileLines[last - 1]!.slice(end + 3).trim() === '' ? last - line + 1 : 0;
   }
   return fileLines.length - line + 1; // It is not closed: CommonMark lets it run to the end.

@@ -96,7 +96,9 @@ function damagedPages(pages: readonly number[], count: number): string {
     if (run?.[1] === page - 1) run[1] = page;
     else runs.push([page, page]);
   }
-  const named = runs.slice(0, 5).map(([first, last]) => (first === last ? `${first}` : `${first} to ${last}`));
+  const named = runs
+    .slice(0, 5)
+    .map(([first, last]) => (first === last ? `${first}` : `${first} to ${last}`));
   if (runs.length > 5) named.push('…');
   return pages.length === 1
     ? `page ${pages[0]} of ${count} is damaged`

@@ -98,7 +98,11 @@ class Scanner {
 
   /** In C++, 1'000'000 is a number. */
   #isDigitSeparator(at: number): boolean {
-    return this.#text[at] === "'" && /[\da-fA-F]/.test(this.#text[at - 1] ?? '') && /^\w*\d[\da-fA-FxX']*$/.test(this.#word);
+    return (
+      this.#text[at] === "'" &&
+      /[\da-fA-F]/.test(this.#text[at - 1] ?? '') &&
+      /^\w*\d[\da-fA-FxX']*$/.test(this.#word)
+    );
   }
 
   /** The place after a string whose content begins at `start`, or after the `${` of code in it. */

@@ -128,7 +128,9 @@ function alternatives(pattern: string): string[] {
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const braces = firstBraces(next);
     if (!braces) done.push(next);
-    else for (const middle of braces.choices) pending.push(next.slice(0, braces.start) + middle + next.slice(braces.end));
+    else
+      for (const middle of braces.choices)
+        pending.push(next.slice(0, braces.start) + middle + next.slice(braces.end));
     if (done.length + pending.length > mostAlternatives) {
       throw new UserError(
         `The glob pattern ${pattern.slice(0, 100)} stands for more than ${mostAlternatives} others; write fewer braces.`,

@@ -2,7 +2,7 @@
  * Opens the database file of an index. What is no index of ours, or a damaged or older one, is set aside under another
  * name and an empty index begun in its place: nothing is lost that the next update does not bring back.
  */
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, UserError } from '../../protocol/errors.ts';
@@ -100,20 +100,28 @@ export function checkIntegrity(database: DatabaseSync): void {
   const verdict = database.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
   if (verdict !== 'ok') throw new IndexDamage(String(verdict).split('\n').at(-1));
   try {
-    database.exec("PRAGMA busy_timeout = 0; INSERT INTO chunk_search (chunk_search) VALUES ('integrity-check')");
+    database.exec(
+      "PRAGMA busy_timeout = 0; INSERT INTO chunk_search (chunk_search) VALUES ('integrity-check')",
+    );
   } catch (error) {
     if (resultCode(error) !== 5) throw error; // While another process writes, the check is left to another time.
   } finally {
     database.exec('PRAGMA busy_timeout = 10000');
   }
   const counts = database
-    .prepare('SELECT (SELECT count(*) FROM chunks) AS chunks, (SELECT count(*) FROM chunk_search_docsize) AS words')
+    .prepare(
+      'SELECT (SELECT count(*) FROM chunks) AS chunks, (SELECT count(*) FROM chunk_search_docsize) AS words',
+    )
     .get();
-  if (counts?.['chunks'] !== counts?.['words']) throw new IndexDamage('passages without words, or words without passages');
+  if (counts?.['chunks'] !== counts?.['words'])
+    throw new IndexDamage('passages without words, or words without passages');
 }
 
 /** The connection, with the tables of this version in the file, or why the file cannot be used. */
 function openOnce(file: string): DatabaseSync | Refused {
+  // SQLite would take a short text for an empty database and write over it.
+  if (!beginsAsDatabase(file))
+    return { kind: 'damaged', why: 'the old file was damaged, or no index at all' };
   const database = new DatabaseSync(file, { allowExtension: true });
   try {
     const refused = examine(database, file);
@@ -141,12 +149,27 @@ function openOnce(file: string): DatabaseSync | Refused {
   }
 }
 
+function beginsAsDatabase(file: string): boolean {
+  if (!(statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)) return true; // SQLite says what is wrong.
+  const handle = openSync(file, 'r');
+  try {
+    const head = Buffer.alloc(16);
+    const length = readSync(handle, head, 0, head.length, 0);
+    return length === 0 || head.equals(Buffer.from('SQLite format 3\0', 'latin1'));
+  } finally {
+    closeSync(handle);
+  }
+}
+
 function examine(database: DatabaseSync, file: string): Refused | undefined {
   database.exec('PRAGMA busy_timeout = 10000');
   const id = Number(database.prepare('PRAGMA application_id').get()?.['application_id']);
   const version = userVersion(database);
   const tables = new Set(
-    database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all().map((row) => String(row['name'])),
+    database
+      .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
+      .all()
+      .map((row) => String(row['name'])),
   );
   if (tables.size === 0 && version === 0 && id === 0) return undefined; // empty
   const complete = indexTables.every((name) => tables.has(name));

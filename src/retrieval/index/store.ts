@@ -82,8 +82,8 @@ export class IndexStore {
     this.database.exec('BEGIN IMMEDIATE');
     try {
       let started = performance.now();
-      for (const step of work) {
-        void step;
+      const steps = work[Symbol.iterator]();
+      while (!steps.next().done) {
         if (performance.now() - started < turnMilliseconds) continue;
         await pause();
         started = performance.now();

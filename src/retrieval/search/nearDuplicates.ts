@@ -10,7 +10,13 @@ export interface WordSet {
 }
 
 export function wordSet(text: string): WordSet {
-  return { words: new Set(normalise(text).toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu)) };
+  return {
+    words: new Set(
+      normalise(text)
+        .toLowerCase()
+        .match(/[\p{L}\p{M}\p{N}]+/gu),
+    ),
+  };
 }
 
 /**

@@ -9,7 +9,8 @@ const superscripts = /(?<=[\p{L}\p{N}\p{M}])(?=[⁰¹²³⁴-⁹])/gu;
 /** Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors; the Arabic stretching line. */
 const invisible = /[\p{Default_Ignorable_Code_Point}\u0640]/gu;
 /** Vowel points of Arabic and Hebrew, which most texts leave out. */
-const points = /[\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7\u0610-\u061A\u064B-\u065F\u0670\u06D6-\u06ED]/gu;
+const points =
+  /[\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7\u0610-\u061A\u064B-\u065F\u0670\u06D6-\u06ED]/gu;
 const apostrophes = /[\u02B9\u02BC\u2018\u2019\u201B\u055A\uA78B\uA78C]/gu;
 const hyphens = /[\u2010-\u2015\u2212]/gu;
 /** Accents of Greek; FTS5 takes away those of Latin letters alone. */

@@ -107,7 +107,9 @@ export function queryTerms(query: string): string[] {
     .split(/[^\p{L}\p{M}\p{N}]+/u)
     .filter((word) => word !== '');
   const telling = all.filter((word) => !stopWords.has(word));
-  return [...new Set([...(telling.length > 0 ? telling : all), ...identifierTerms(query.slice(0, longestQuery))])];
+  return [
+    ...new Set([...(telling.length > 0 ? telling : all), ...identifierTerms(query.slice(0, longestQuery))]),
+  ];
 }
 
 /** The FTS5 expression that any of the terms match. Terms hold letters and digits only, so quoting is enough. */

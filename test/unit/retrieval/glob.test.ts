@@ -11,7 +11,9 @@ function ignores(text: string, path: string, ignoreCase = false): boolean {
   const names = path.split('/');
   return names.some((_, place) => {
     const isFolder = place < names.length - 1;
-    const last = rules.findLast((rule) => (isFolder || !rule.foldersOnly) && rule.matches(names.slice(0, place + 1)));
+    const last = rules.findLast(
+      (rule) => (isFolder || !rule.foldersOnly) && rule.matches(names.slice(0, place + 1)),
+    );
     return last !== undefined && !last.bringsBack;
   });
 }

@@ -13,7 +13,14 @@ async function assertFound(text: string, queries: readonly string[]): Promise<vo
 
 describe('text and query', () => {
   it('meet in Korean without the particles', () =>
-    assertFound('대전에서 만난 박철수는 도서관의 책을 읽었다.', ['대전', '박철수', '도서관', '책', '책은 어디', '도서관에서']));
+    assertFound('대전에서 만난 박철수는 도서관의 책을 읽었다.', [
+      '대전',
+      '박철수',
+      '도서관',
+      '책',
+      '책은 어디',
+      '도서관에서',
+    ]));
 
   it('meet in scripts without spaces, also by one character', async () => {
     await assertFound('図書館の本と山', ['図書館', '本', '山', '図書']);
@@ -31,9 +38,18 @@ describe('text and query', () => {
   });
 
   it('meet without what nobody sees', async () => {
-    await assertFound('in\u00ADter\u00ADna\u00ADtion\u00ADal zero\u200Bspace \u202Abidi\u202C', ['international', 'zerospace', 'bidi']);
+    await assertFound('in\u00ADter\u00ADna\u00ADtion\u00ADal zero\u200Bspace \u202Abidi\u202C', [
+      'international',
+      'zerospace',
+      'bidi',
+    ]);
     await assertFound('internal plain', ['in\u00ADternal', '\uFEFFplain\u200D']);
-    await assertFound('max\u2011retry\u2011count and м’ята', ['max-retry-count', 'maxRetryCount', 'мʼята', "м'ята"]);
+    await assertFound('max\u2011retry\u2011count and м’ята', [
+      'max-retry-count',
+      'maxRetryCount',
+      'мʼята',
+      "м'ята",
+    ]);
   });
 
   it('meet without vowel points and accents that most texts leave out', async () => {
@@ -65,7 +81,9 @@ describe('one-character words', () => {
 });
 
 describe('a long query', () => {
-  const code = Array.from({ length: 700 }, (_, line) => `result${line} = step${line}(input${line})`).join('\n');
+  const code = Array.from({ length: 700 }, (_, line) => `result${line} = step${line}(input${line})`).join(
+    '\n',
+  );
   it('finds what its end, its beginning or its middle ask for', async () => {
     const files = {
       'a.md': 'The pangolin sleeps under the pier.',

@@ -34,9 +34,11 @@ describe('reading HTML', () => {
   });
 
   it('keeps the words of a cell apart', async () => {
-    const cells = '<table><tr><td><p>Boiler room</p><p>Key Otto</p></td><td><ul><li>east<li>west</ul></td></tr></table>';
+    const cells =
+      '<table><tr><td><p>Boiler room</p><p>Key Otto</p></td><td><ul><li>east<li>west</ul></td></tr></table>';
     assert.equal((await read('a.html', cells)).text, 'Boiler room Key Otto | east west');
-    const inner = '<table><tr><td>outer<table><tr><td>inner</td><td>two</td></tr></table>after</td></tr></table>';
+    const inner =
+      '<table><tr><td>outer<table><tr><td>inner</td><td>two</td></tr></table>after</td></tr></table>';
     assert.equal((await read('a.html', inner)).text, 'outer | inner | two after');
     const lines = '<pre><div>first();</div><div>second();</div></pre>';
     assert.equal((await read('a.html', lines)).text, 'first();\nsecond();');
@@ -46,11 +48,15 @@ describe('reading HTML', () => {
     const cell = (...texts: string[]) =>
       `<w:tc>${texts.map((text) => `<w:p><w:r><w:t>${text}</w:t></w:r></w:p>`).join('')}</w:tc>`;
     const table = `<w:tbl><w:tr>${cell('Steam valve', 'Checked by Rossi')}${cell('seal', 'nut')}</w:tr></w:tbl><w:p/>`;
-    assert.match((await read('a.docx', await makeDocxOf(table))).text, /Steam valve Checked by Rossi \| seal nut/);
+    assert.match(
+      (await read('a.docx', await makeDocxOf(table))).text,
+      /Steam valve Checked by Rossi \| seal nut/,
+    );
   });
 
   it('uses the encoding that the page declares', async () => {
-    const page = (declaration: string, text: string) => `<html><head>${declaration}</head><body><p>${text}</p></body></html>`;
+    const page = (declaration: string, text: string) =>
+      `<html><head>${declaration}</head><body><p>${text}</p></body></html>`;
     for (const [encoding, text] of [
       ['iso-8859-2', 'Łódź śpi.'],
       ['windows-1251', 'Маяк.'],
@@ -68,10 +74,14 @@ describe('reading HTML', () => {
         assert.equal((await read('a.html', bytes)).text, text, declaration);
       }
     }
-    const xml = iconv.encode(`<?xml version="1.0" encoding="iso-8859-2"?>${page('', 'Źrebię.')}`, 'iso-8859-2');
+    const xml = iconv.encode(
+      `<?xml version="1.0" encoding="iso-8859-2"?>${page('', 'Źrebię.')}`,
+      'iso-8859-2',
+    );
     assert.equal((await read('a.xhtml', xml)).text, 'Źrebię.');
     // What is UTF-8 beyond doubt is, whatever it says; and a declaration in letters of one byte is not UTF-16.
-    const long = 'Größe, Länge, Höhe, Dörfer, Brücken, Straßen, Flüsse, Gärten, Türen, Äcker, Öfen, Bäume, Füße, Köche, Nüsse';
+    const long =
+      'Größe, Länge, Höhe, Dörfer, Brücken, Straßen, Flüsse, Gärten, Türen, Äcker, Öfen, Bäume, Füße, Köche, Nüsse';
     assert.equal((await read('a.html', page('<meta charset="iso-8859-1">', long))).text, long);
     assert.equal((await read('a.html', page('<meta charset="utf-16">', 'Größe'))).text, 'Größe');
   });
@@ -83,10 +93,15 @@ describe('encodings', () => {
     const chinese = '海豚研究站设在北边的小岛上，每天有两班船。值班员在灯塔里记录风速和水温。'.repeat(3);
     assert.ok((await read('a.txt', iconv.encode(ascii + chinese, 'gbk'))).text.includes('海豚研究站'));
     const russian = 'Смотритель маяка записывает скорость ветра каждое утро.'.repeat(3);
-    assert.ok((await read('a.txt', iconv.encode(ascii + russian, 'windows-1251'))).text.includes('Смотритель маяка'));
+    assert.ok(
+      (await read('a.txt', iconv.encode(ascii + russian, 'windows-1251'))).text.includes('Смотритель маяка'),
+    );
   });
   it('stay UTF-8 with a few bad bytes', async () => {
-    const bytes = Buffer.concat([Buffer.from(`${ascii}Le phare de l’Écluse s’éteint.`), Buffer.from([0xff, 0xc3])]);
+    const bytes = Buffer.concat([
+      Buffer.from(`${ascii}Le phare de l’Écluse s’éteint.`),
+      Buffer.from([0xff, 0xc3]),
+    ]);
     assert.ok((await read('a.txt', bytes)).text.includes('Le phare de l’Écluse s’éteint.'));
   });
   it('are UTF-16 and UTF-32 also for text without Latin letters, with and without a mark', async () => {
@@ -99,7 +114,8 @@ describe('encodings', () => {
     }
   });
   it('are those that a source file names', async () => {
-    const python = '# -*- coding: iso-8859-2 -*-\n# Źródło światła: latarnia stoi na skale nad morzem.\nx = 1\n';
+    const python =
+      '# -*- coding: iso-8859-2 -*-\n# Źródło światła: latarnia stoi na skale nad morzem.\nx = 1\n';
     assert.match((await read('a.py', iconv.encode(python, 'iso-8859-2'))).text, /Źródło światła/);
   });
 });
@@ -121,7 +137,10 @@ describe('reading notebooks', () => {
       { cell_type: 'markdown', source: 'It points north.' },
       { cell_type: 'code', input: ['turn(90)\n', 'stop()'] },
     ];
-    const { text, headings } = await read('a.ipynb', JSON.stringify({ nbformat: 3, worksheets: [{ cells }, { cells: [cell('Second sheet.')] }] }));
+    const { text, headings } = await read(
+      'a.ipynb',
+      JSON.stringify({ nbformat: 3, worksheets: [{ cells }, { cells: [cell('Second sheet.')] }] }),
+    );
     assert.equal(text, 'Compass\nIt points north.\nturn(90)\nstop()\nSecond sheet.');
     assert.deepEqual(headings, ['Compass']);
   });
@@ -130,7 +149,10 @@ describe('reading notebooks', () => {
     assert.equal((await read('a.ipynb', '{"cells": [], "nbformat": 4}')).isEmpty, true);
   });
   it('takes the cells before the damage and says where it is', async () => {
-    const cut = JSON.stringify({ cells: [cell('The first cell.'), cell('The second')] }, null, 1).slice(0, -40);
+    const cut = JSON.stringify({ cells: [cell('The first cell.'), cell('The second')] }, null, 1).slice(
+      0,
+      -40,
+    );
     const { text, unreadable } = await read('a.ipynb', cut);
     assert.match(text, /The first cell\./);
     assert.match(unreadable.join(), /damaged in line \d+/);
@@ -139,7 +161,9 @@ describe('reading notebooks', () => {
 
 describe('reading PDF', () => {
   const page = (text: string) => [{ text, size: 12, y: 700 }];
-  const three = Buffer.from(makePdf([page('First about the newt.'), page('Second.'), page('Third about the toad.')]));
+  const three = Buffer.from(
+    makePdf([page('First about the newt.'), page('Second.'), page('Third about the toad.')]),
+  );
   const damagedAt = (found: string, by: string) => {
     const text = three.toString('latin1');
     assert.ok(text.includes(found));
@@ -156,7 +180,7 @@ describe('reading PDF', () => {
       assert.deepEqual(unreadable, ['page 2 of 3 is damaged']);
     }
     const second = three.toString('latin1').split('<< /Length').join('<<  /Length');
-    const notPacked = second.replace(/<<  \/Length(?=[^<]*\(Second)/, '<< /Filter /FlateDecode /Length');
+    const notPacked = second.replace(/<< {2}\/Length(?=[^<]*\(Second)/, '<< /Filter /FlateDecode /Length');
     const { text, unreadable } = await read('a.pdf', Buffer.from(notPacked, 'latin1'));
     assert.match(text, /First about the newt\.[^]*Third about the toad\./);
     assert.deepEqual(unreadable, ['page 2 of 3 is damaged']);
@@ -169,7 +193,11 @@ describe('reading PDF', () => {
       ['UniKS-UCS2-H', 'Korea1', '항구의 등대', 'utf-16be'],
       ['ETen-B5-H', 'CNS1', '港口燈塔', 'big5'],
     ] as const) {
-      assert.equal((await read('a.pdf', makePdfOfCodes(table, ordering, hex(text, encoding)))).text, text, table);
+      assert.equal(
+        (await read('a.pdf', makePdfOfCodes(table, ordering, hex(text, encoding)))).text,
+        text,
+        table,
+      );
     }
   });
 });
@@ -183,7 +211,10 @@ describe('reading Markdown', () => {
     }
     const between = `# Book\n\n<!--\n${hidden}-->\n\nSeen after.\n`;
     assert.equal((await read('a.md', between)).text, '# Book\n\nSeen after.');
-    assert.equal((await read('a.md', '<div>\nSeen.\n<!-- hidden\nhidden -->\n</div>\n')).text, '<div>\nSeen.\n</div>');
+    assert.equal(
+      (await read('a.md', '<div>\nSeen.\n<!-- hidden\nhidden -->\n</div>\n')).text,
+      '<div>\nSeen.\n</div>',
+    );
     const script = `# Book\n\n<pre>\n${'\nText of the block\n'.repeat(1500)}</pre>\n\n# End\n\nLast.`;
     assert.ok((await read('a.md', script)).text.endsWith('# End\n\nLast.'));
   });
@@ -194,7 +225,10 @@ describe('reading Markdown', () => {
       '<h1>\n\nServal\n\n</h1>',
       '<H1><a href="x"><b>Serval</b></a></H1>',
     ]) {
-      const { headings } = await read('a.md', `${title}\n\nIntro.\n\n## Install\n\nRun it.\n\n<h3>Note</h3>\n\nTwice.`);
+      const { headings } = await read(
+        'a.md',
+        `${title}\n\nIntro.\n\n## Install\n\nRun it.\n\n<h3>Note</h3>\n\nTwice.`,
+      );
       assert.deepEqual(headings, ['Serval', 'Serval > Install', 'Serval > Install > Note'], title);
     }
   });
@@ -221,12 +255,27 @@ describe('reading source code', () => {
     ]) {
       await found('a.ts', code + after, 'walrus');
     }
-    await found('a.go', 'var a = `\\`\n\n// The walrus handler is removed when the window closes.\n', 'walrus');
-    await found('a.cpp', "int a = 1'000; // The walrus handler is removed when the window closes.\n", 'walrus');
-    await found('a.java', 'String a = """\n "x" // no\n """; // The walrus handler is removed at once.\n', 'walrus');
+    await found(
+      'a.go',
+      'var a = `\\`\n\n// The walrus handler is removed when the window closes.\n',
+      'walrus',
+    );
+    await found(
+      'a.cpp',
+      "int a = 1'000; // The walrus handler is removed when the window closes.\n",
+      'walrus',
+    );
+    await found(
+      'a.java',
+      'String a = """\n "x" // no\n """; // The walrus handler is removed at once.\n',
+      'walrus',
+    );
   });
   it('finds no comments in strings', async () => {
-    const { text, isEmpty } = await read('a.ts', 'const a = "http://example.org/a/long/enough/path";\nconst b = /\\/\\/ not a comment, a long expression/;\n');
+    const { text, isEmpty } = await read(
+      'a.ts',
+      'const a = "http://example.org/a/long/enough/path";\nconst b = /\\/\\/ not a comment, a long expression/;\n',
+    );
     assert.deepEqual([text, isEmpty], ['', true]);
   });
 });

@@ -96,7 +96,7 @@ describe('reading documents in a process of its own', () => {
     }
     assert.ok((await update).chunks > 4000);
     delays.sort((a, b) => a - b);
-    assert.ok(delays[Math.floor(delays.length * 0.95)]! < 200, `${delays.slice(-20).join()}`);
+    assert.ok(delays[Math.floor(delays.length * 0.95)]! < 200, delays.slice(-20).join());
   });
 });
 
@@ -118,7 +118,13 @@ describe('the list of problems', () => {
     const { problems } = await workspace.update(index);
     assert.deepEqual(
       problems.map(({ path, kind }) => `${path} ${kind}`),
-      ['big.md tooLarge', 'binary.txt damaged', 'comment.md noText', 'letter.odt unknownFormat', 'picture.html noText'],
+      [
+        'big.md tooLarge',
+        'binary.txt damaged',
+        'comment.md noText',
+        'letter.odt unknownFormat',
+        'picture.html noText',
+      ],
     );
     assert.equal((await workspace.update(index)).unchanged, 9);
     workspace.write('picture.html', '<body>Now with words.</body>');
