@@ -52,7 +52,7 @@ export function activate(context: vscode.ExtensionContext): void {
   );
   // Starting a process blocks this one for a moment: not while the window starts.
   const start = setTimeout(() => {
-    void index.open();
+    void index.start();
     void library.refresh();
   }, startDelayMs);
   context.subscriptions.push({ dispose: () => clearTimeout(start) });
