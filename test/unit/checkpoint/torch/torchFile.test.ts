@@ -190,6 +190,62 @@ describe('torch files', () => {
     assert.deepEqual(await read(await zip(pickle(tensor()), { compress: true })), [['', [2, 3], matrix]]);
   });
 
+  /** A sound file, with Zip64 records that say where its directory lies. */
+  async function zip64({ locator = 0n, directory = 0n, entries = 0n }): Promise<string> {
+    const path = await zip(pickle(tensor()));
+    const sound = readFileSync(path);
+    const end = sound.subarray(sound.length - 22);
+    const record = Buffer.alloc(56);
+    record.write('PK\x06\x06', 'latin1');
+    record.writeBigUInt64LE(44n, 4);
+    record.writeBigUInt64LE(entries || BigInt(end.readUInt16LE(10)), 32);
+    record.writeBigUInt64LE(directory || BigInt(end.readUInt32LE(16)), 48);
+    const found = Buffer.alloc(20);
+    found.write('PK\x06\x07', 'latin1');
+    found.writeBigUInt64LE(locator || BigInt(sound.length - 22), 8);
+    writeFileSync(path, Buffer.concat([sound.subarray(0, sound.length - 22), record, found, end]));
+    return path;
+  }
+
+  /** A sound file whose directory entry of data.pkl points elsewhere. */
+  async function displaced(field: 20 | 24 | 42, value: bigint): Promise<string> {
+    const path = await zip(pickle(tensor()));
+    const sound = readFileSync(path);
+    const start = sound.readUInt32LE(sound.length - 6);
+    const entry = Buffer.from(sound.subarray(start, start + 46));
+    const name = sound.subarray(start + 46, start + 46 + entry.readUInt16LE(28));
+    // Sizes of stored records must agree, so both are moved.
+    const fields = field === 42 ? [42] : [20, 24];
+    for (const place of fields) entry.writeUInt32LE(0xffffffff, place);
+    const extra = Buffer.alloc(4 + 8 * fields.length);
+    extra.writeUInt16LE(1);
+    extra.writeUInt16LE(8 * fields.length, 2);
+    fields.forEach((_, index) => extra.writeBigUInt64LE(value, 4 + 8 * index));
+    entry.writeUInt16LE(extra.length + entry.readUInt16LE(30), 30);
+    const rest = sound.subarray(start + 46 + name.length);
+    writeFileSync(path, Buffer.concat([sound.subarray(0, start), entry, name, extra, rest]));
+    return path;
+  }
+
+  it('reads Zip64 fields and refuses those that point out of the file', async () => {
+    assert.deepEqual(await read(await zip64({})), [['', [2, 3], matrix]]);
+    for (const position of [2n ** 20n, 2n ** 53n - 1n, 2n ** 53n + 2n ** 40n, 2n ** 63n, 2n ** 64n - 1n]) {
+      await refused(await zip64({ locator: position }), /zip structure is broken.*points to byte/);
+      await refused(await zip64({ directory: position }), /zip structure is broken.*points to byte/);
+      await refused(await displaced(42, position), /zip structure is broken.*points to byte/);
+      await refused(await displaced(20, position), /at most 33554432 are read|file bounds/);
+    }
+    await refused(await zip64({ entries: 2n ** 60n }), /it has 1152921504606847000 records/);
+    await refused(await zip64({ entries: 7n }), /zip structure is broken/);
+  });
+
+  it('refuses a directory of endless names', async () => {
+    const records = Object.fromEntries(
+      Array.from({ length: 300 }, (_, index) => [`${'n'.repeat(65_000)}${String(index)}`, '']),
+    );
+    await refused(await zip(pickle(tensor()), { records }), /names of its records are too long/);
+  });
+
   it('does not unpack a zip bomb', async () => {
     const size = 80 * 1024 * 1024;
     const bomb = pickle(tensor({ size: size / 4, shape: [size / 4], strides: [1] }));
