@@ -13,6 +13,7 @@ import { finishTraining } from '../spring/training/finish.ts';
 import { holdOut } from '../spring/training/holdOut.ts';
 import { logged } from '../spring/training/log.ts';
 import { trainVirtualTokens } from '../spring/training/trainer.ts';
+import { whileOpening } from './openFiles.ts';
 
 /**
  * Trains, or goes on from the state that an earlier call left. Every event is in the folder's log, too.
@@ -27,7 +28,9 @@ export async function* trainRun(folder: string, signal: AbortSignal): AsyncGener
     const { model, settings, tokenFile, validationShare } = run;
     const split = holdOut(all, validationShare, settings.seed, mostValidationExamples);
     const modelFolder = await resolveModel(model);
-    const decoder = await Decoder.open(modelFolder, { device: 'cpu', precision: 'f32', signal });
+    const decoder = await whileOpening(modelFolder, () =>
+      Decoder.open(modelFolder, { device: 'cpu', precision: 'f32', signal }),
+    );
     try {
       const metadata = { backbone: backboneName(model, modelFolder), dataSha256: sha256 };
       const events = trainVirtualTokens(

@@ -1,4 +1,7 @@
 /** The engine processes of this window. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { type EngineState, EngineSupervisor, type SupervisorOptions } from '../engine/supervisor.ts';
 import type { EngineRole } from '../protocol/engine.ts';
@@ -8,6 +11,7 @@ export class Engines implements vscode.Disposable {
   readonly inference: EngineSupervisor<'inference'>;
   readonly index: EngineSupervisor<'index'>;
   readonly training: EngineSupervisor<'training'>;
+  readonly #notesFolder = mkdtempSync(join(tmpdir(), 'spring-rag-'));
   readonly #states = new vscode.EventEmitter<{ role: EngineRole; state: EngineState; message: string }>();
   readonly #modelChanges = new vscode.EventEmitter<string>();
   /** A process started, crashed, or stays down. */
@@ -17,9 +21,11 @@ export class Engines implements vscode.Disposable {
 
   /** @param entriesFile the user's entries of the list of models */
   constructor(extensionUri: vscode.Uri, log: vscode.LogOutputChannel, entriesFile: string) {
+    const notesFolder = this.#notesFolder;
     const options = (role: EngineRole): SupervisorOptions => ({
       program: vscode.Uri.joinPath(extensionUri, 'dist', 'engine.mjs').fsPath,
-      programArguments: [JSON.stringify({ extensionFolder: extensionUri.fsPath })],
+      programArguments: [JSON.stringify({ extensionFolder: extensionUri.fsPath, notesFolder })],
+      notesFolder,
       // The index is small and watched; models are not.
       ...(role !== 'index' && { stopWhenIdleMs: () => setting('engine.idleUnloadMinutes') * 60_000 }),
       environment: { SPRING_MODELS: entriesFile },
@@ -46,6 +52,7 @@ export class Engines implements vscode.Disposable {
     this.inference.dispose();
     this.index.dispose();
     this.training.dispose();
+    rmSync(this.#notesFolder, { recursive: true, force: true });
     this.#states.dispose();
     this.#modelChanges.dispose();
   }
