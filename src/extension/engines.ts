@@ -6,6 +6,7 @@ import * as vscode from 'vscode';
 import { type EngineState, EngineSupervisor, type SupervisorOptions } from '../engine/supervisor.ts';
 import type { EngineRole } from '../protocol/engine.ts';
 import { setting } from './settings.ts';
+import { type Log } from './show.ts';
 
 export class Engines implements vscode.Disposable {
   readonly inference: EngineSupervisor<'inference'>;
@@ -20,7 +21,7 @@ export class Engines implements vscode.Disposable {
   readonly onDidChangeModel = this.#modelChanges.event;
 
   /** @param entriesFile the user's entries of the list of models */
-  constructor(extensionUri: vscode.Uri, log: vscode.LogOutputChannel, entriesFile: string) {
+  constructor(extensionUri: vscode.Uri, log: Log, entriesFile: string) {
     const notesFolder = this.#notesFolder;
     const options = (role: EngineRole): SupervisorOptions => ({
       program: vscode.Uri.joinPath(extensionUri, 'dist', 'engine.mjs').fsPath,

@@ -5,6 +5,7 @@ import { EngineStoppedError } from '../engine/supervisor.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import type { Engines } from './engines.ts';
 import { section, setting } from './settings.ts';
+import { type Log } from './show.ts';
 
 export const demoModel = 'demo';
 /** More embedding files than this are not looked for in a workspace. */
@@ -15,7 +16,7 @@ const mostAttempts = 20;
 export class Library implements vscode.Disposable {
   readonly #engines: Engines;
   readonly #extensionUri: vscode.Uri;
-  readonly #log: vscode.LogOutputChannel;
+  readonly #log: Log;
   readonly #changes = new vscode.EventEmitter<void>();
   readonly onDidChange = this.#changes.event;
   readonly #listeners: vscode.Disposable[] = [];
@@ -25,7 +26,7 @@ export class Library implements vscode.Disposable {
   #tokenFiles: TokenFileInfo[] = [];
   #refreshing: Promise<void> | null = null;
 
-  constructor(engines: Engines, extensionUri: vscode.Uri, log: vscode.LogOutputChannel) {
+  constructor(engines: Engines, extensionUri: vscode.Uri, log: Log) {
     this.#engines = engines;
     this.#extensionUri = extensionUri;
     this.#log = log;

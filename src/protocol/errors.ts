@@ -1,3 +1,5 @@
+import { visible } from './visible.ts';
+
 /**
  * An error the user can act on: a broken file, wrong input, something missing on this machine.
  * Its message says what was found, what was expected and what to do. The command line prints it alone
@@ -5,6 +7,11 @@
  */
 export class UserError extends Error {
   override readonly name: string = 'UserError';
+
+  /** @param message may hold texts of files: they are made safe to print */
+  constructor(message: string, options?: ErrorOptions) {
+    super(visible(message), options);
+  }
 }
 
 /** Thrown by long work when its AbortSignal fires. */

@@ -160,7 +160,7 @@ async function findPassages(question: string, options: AskOptions, signal: Abort
     options.top ?? 3,
     signal,
   );
-  for (const notice of notices) process.stderr.write(`${notice}\n`);
+  for (const notice of notices) process.stderr.write(`${printable(notice)}\n`);
   if (passages.length === 0) process.stderr.write('No passage matches the question.\n');
   return passages;
 }

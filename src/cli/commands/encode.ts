@@ -15,6 +15,7 @@ import { describeProgress, openPassageEncoder, readFewShotFile } from '../../pra
 import { makeRecipe } from '../../prag/recipe.ts';
 import { warmUp } from '../../prag/warmUp.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
+import { visible } from '../../protocol/visible.ts';
 import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
 import { readPassagesFile } from '../passages.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
@@ -154,7 +155,7 @@ async function list(options: EncodeOptions): Promise<void> {
   for (const { passage, bytes: size, losses, lastUsed } of stored) {
     const last = losses.at(-1)?.toFixed(2) ?? '-';
     const day = lastUsed.toISOString().slice(0, 16).replace('T', ' ');
-    const start = passage.replaceAll(/\s+/g, ' ').slice(0, 60);
+    const start = visible(passage.replaceAll(/\s+/g, ' ').slice(0, 60));
     process.stdout.write(`${day}  ${(size / 1024).toFixed(0).padStart(7)} KiB  loss ${last}  ${start}\n`);
   }
   process.stdout.write(

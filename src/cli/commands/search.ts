@@ -52,7 +52,7 @@ async function search(query: string, options: SearchCommandOptions): Promise<voi
   if (options.path) request.pathGlob = options.path;
   if (options.mode) request.mode = options.mode;
   const { hits, mode, notices } = await index.search(query, request);
-  for (const notice of notices) process.stderr.write(`${notice}\n`);
+  for (const notice of notices) process.stderr.write(`${printable(notice)}\n`);
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ query, mode, hits: hits.map(toJson), notices }, null, 2)}\n`);
   } else {

@@ -16,13 +16,14 @@ import type { Catalogue, HubOptions } from '../../hub/types.ts';
 import { section, setting } from '../settings.ts';
 import { AccessToken } from './accessToken.ts';
 import { checkEntries, readEntries, writeEntries } from './userEntries.ts';
+import { type Log, showWarning } from '../show.ts';
 
 export class HubModels implements vscode.Disposable {
   /** Where the engine processes read the user's entries (SPRING_MODELS). */
   readonly entriesFile: string;
   readonly token: AccessToken;
   readonly #extensionFolder: string;
-  readonly #log: vscode.LogOutputChannel;
+  readonly #log: Log;
   readonly #changes = new vscode.EventEmitter<void>();
   /** The list, the cache or the way to the Hub is another. */
   readonly onDidChange = this.#changes.event;
@@ -30,7 +31,7 @@ export class HubModels implements vscode.Disposable {
   #catalogue: Catalogue = loadCatalogue();
   #unreachable = false;
 
-  constructor(context: vscode.ExtensionContext, log: vscode.LogOutputChannel) {
+  constructor(context: vscode.ExtensionContext, log: Log) {
     this.#log = log;
     this.#extensionFolder = context.extensionUri.fsPath;
     this.entriesFile = join(context.globalStorageUri.fsPath, 'models.json');
@@ -114,12 +115,12 @@ export class HubModels implements vscode.Disposable {
     for (const problem of problems) {
       this.#log.warn(`${section}.models: ${problem}`);
       const open = vscode.l10n.t('Open Settings');
-      void vscode.window
-        .showWarningMessage(vscode.l10n.t('An entry of springRag.models is left out. {0}', problem), open)
-        .then((chosen) => {
+      void showWarning(vscode.l10n.t('An entry of springRag.models is left out. {0}', problem), open).then(
+        (chosen) => {
           if (chosen === open)
             void vscode.commands.executeCommand('workbench.action.openSettings', `${section}.models`);
-        });
+        },
+      );
     }
   }
 }

@@ -8,6 +8,7 @@ import { modelSections } from './modelItems.ts';
 import type { ModelParts } from './parts.ts';
 import { removeRow } from './removal.ts';
 import { pickFromSections } from './sectionPick.ts';
+import { askForText } from '../show.ts';
 
 /** The name (or folder) of a model that is on this machine now; undefined: the user chose none. */
 export async function chooseModel(parts: ModelParts, current: string | null): Promise<string | undefined> {
@@ -92,7 +93,7 @@ async function anotherRepository({ hub, downloads, library }: ModelParts): Promi
 
 /** An input box for `owner/name`; undefined if the user closed it. */
 export async function askForRepository(title: string, prompt: string): Promise<string | undefined> {
-  const typed = await vscode.window.showInputBox({
+  const typed = await askForText({
     title,
     prompt,
     placeHolder: 'owner/name',

@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { parseRecord } from '../../protocol/record.ts';
 import type { ComparisonSession } from './comparisonSession.ts';
 import { differences, recordOf, stateOfRecord } from './recordState.ts';
+import { pickOne } from '../show.ts';
 
 export const recordPattern = '**/*.spring.json';
 
@@ -39,9 +40,9 @@ export async function findRecords(): Promise<vscode.Uri[]> {
 
 /** A picker over the workspace's records; null if the user closed it. */
 export async function pickRecord(): Promise<vscode.Uri | null> {
-  const browse = { label: '$(folder-opened) Browse...', uri: null };
+  const browse = { label: 'Browse...', iconPath: new vscode.ThemeIcon('folder-opened'), uri: null };
   const items = (await findRecords()).map((uri) => ({ label: vscode.workspace.asRelativePath(uri), uri }));
-  const picked = await vscode.window.showQuickPick([...items, browse], {
+  const picked = await pickOne([...items, browse], {
     placeHolder: 'Experiment record to open',
   });
   if (!picked) return null;
