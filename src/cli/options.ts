@@ -1,7 +1,12 @@
 /** Options that several commands share, and how their values are read. A value that is none is a usage error. */
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type { DeviceChoice, PrecisionChoice } from '../protocol/comparison.ts';
+import {
+  deviceChoices,
+  precisionChoices,
+  type DeviceChoice,
+  type PrecisionChoice,
+} from '../protocol/comparison.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 
 export interface ModelOptions {
@@ -14,14 +19,10 @@ export interface ModelOptions {
 export function addModelOptions(command: Command): Command {
   return command
     .option('--model <name>', 'checkpoint folder, a name from `spring models`, or demo', 'demo')
-    .addOption(
-      new Option('--device <device>', 'where the model runs')
-        .choices(['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'])
-        .default('auto'),
-    )
+    .addOption(new Option('--device <device>', 'where the model runs').choices(deviceChoices).default('auto'))
     .addOption(
       new Option('--precision <precision>', 'number format of the weights')
-        .choices(['auto', 'f32', 'f16', 'int8', 'int4'])
+        .choices(precisionChoices)
         .default('auto'),
     );
 }

@@ -1,9 +1,11 @@
 /** Augmenting passages: each in other words, and three questions about it with their answers. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeAtomically } from '../checkpoint/files.ts';
+import * as v from 'valibot';
+import { readSmallFile, writeAtomically } from '../checkpoint/files.ts';
 import { throwIfCancelled } from '../protocol/errors.ts';
+import { longText, parseValidated } from '../protocol/schema.ts';
 import type { AugmentedPassage } from './augmentedData.ts';
 import { withoutThoughts } from './chatAnswer.ts';
 import type { TextGenerator } from './generators.ts';
@@ -99,16 +101,19 @@ function augmentationKey(passage: string, modelName: string, seed: number): stri
     .digest('hex');
 }
 
+const mostCachedBytes = 16 * 1024 ** 2;
+const questionAnswer = v.object({ question: longText, answer: longText, fullAnswer: longText });
+const cachedSchema: v.GenericSchema<unknown, AugmentedPassage> = v.object({
+  passage: longText,
+  rewrite: v.pipe(longText, v.minLength(1)),
+  questionAnswers: v.pipe(v.array(questionAnswer), v.minLength(questionsPerPassage), v.maxLength(1000)),
+});
+
 /** A cached result; undefined if there is none or the file is damaged. */
 async function readCached(file: string, passage: string): Promise<AugmentedPassage | undefined> {
   try {
-    const value = JSON.parse(await readFile(file, 'utf8')) as AugmentedPassage;
-    const isWhole =
-      value.passage === passage &&
-      typeof value.rewrite === 'string' &&
-      value.rewrite !== '' &&
-      value.questionAnswers.length >= questionsPerPassage;
-    return isWhole ? value : undefined;
+    const value = parseValidated(cachedSchema, await readSmallFile(file, mostCachedBytes), file);
+    return value.passage === passage ? value : undefined;
   } catch {
     return undefined;
   }

@@ -34,8 +34,10 @@ export interface AnswerSettings {
   alternatives?: number;
 }
 
-export type DeviceChoice = 'auto' | 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml';
-export type PrecisionChoice = 'auto' | 'f32' | 'f16' | 'int8' | 'int4';
+export const deviceChoices = ['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'] as const;
+export type DeviceChoice = (typeof deviceChoices)[number];
+export const precisionChoices = ['auto', 'f32', 'f16', 'int8', 'int4'] as const;
+export type PrecisionChoice = (typeof precisionChoices)[number];
 
 /** A checkpoint to run: `demo`, a name of the model list, or a folder's absolute path. */
 export interface ModelSelection {

@@ -1,6 +1,7 @@
 /** Experiment records as files: where they are saved, which there are, opening one. */
 import * as vscode from 'vscode';
-import { parseRecord } from '../../protocol/record.ts';
+import { UserError } from '../../protocol/errors.ts';
+import { maximumRecordBytes, parseRecord } from '../../protocol/record.ts';
 import type { ComparisonSession } from './comparisonSession.ts';
 import { differences, recordOf, stateOfRecord } from './recordState.ts';
 import { pickOne } from '../show.ts';
@@ -58,6 +59,8 @@ export async function pickRecord(): Promise<vscode.Uri | null> {
  * @throws UserError if the file is not a record
  */
 export async function openRecordFile(uri: vscode.Uri, session: ComparisonSession): Promise<void> {
+  const { size } = await vscode.workspace.fs.stat(uri);
+  if (size > maximumRecordBytes) throw new UserError(`${uri.fsPath} is too large for an experiment record.`);
   const text = Buffer.from(await vscode.workspace.fs.readFile(uri)).toString('utf8');
   const record = parseRecord(text);
   session.cancel();
