@@ -37,7 +37,7 @@ export interface AugmentOptions {
 export const defaultAttempts = 10;
 
 /**
- * Augments passages one after the other. Results are cached by passage, model and seed as soon as they are there.
+ * Augments passages one after the other. Results are cached by passage, model (and where it runs) and seed as soon as they are there.
  * @throws CancelledError; UserError from the endpoint
  */
 export async function* augmentPassages(
@@ -57,7 +57,7 @@ async function augmentPassage(
   options: AugmentOptions,
 ): Promise<Pick<AugmentProgress, 'augmented' | 'attempts'>> {
   const { cacheFolder, maximumAttempts = defaultAttempts, seed = 0, signal } = options;
-  const file = cacheFolder && join(cacheFolder, `${augmentationKey(passage, generator.name, seed)}.json`);
+  const file = cacheFolder && join(cacheFolder, `${augmentationKey(passage, generator.identity, seed)}.json`);
   const known = file === undefined ? undefined : await readCached(file, passage);
   if (known) return { augmented: known, attempts: 0 };
   const rewrite = await rewriteOf(passage, generator, options);
@@ -95,9 +95,9 @@ async function rewriteOf(
 }
 
 /** Identifies what a model makes of a passage. */
-function augmentationKey(passage: string, modelName: string, seed: number): string {
+function augmentationKey(passage: string, model: string, seed: number): string {
   return createHash('sha256')
-    .update(JSON.stringify([passage, modelName, seed]))
+    .update(JSON.stringify([passage, model, seed]))
     .digest('hex');
 }
 
