@@ -14,7 +14,8 @@ const onlyRuntime = {
  */
 const levels = [
   ['protocol'],
-  ['onnx', 'checkpoint', 'hub'],
+  ['onnx', 'checkpoint'],
+  ['hub'],
   ['decoder', 'retrieval'],
   ['spring', 'prag'],
   ['evaluation'],

@@ -4,7 +4,7 @@
  */
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expectedTensors } from '../src/checkpoint/checkpoint.ts';
+import { expectedTensors } from '../src/checkpoint/layers.ts';
 import { parseModelConfig } from '../src/checkpoint/config.ts';
 import { bytesPerElement, narrowFloat32 } from '../src/checkpoint/elementTypes.ts';
 import type { WeightType } from '../src/checkpoint/types.ts';

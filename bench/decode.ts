@@ -14,6 +14,7 @@ import { Decoder } from '../src/decoder/decoder.ts';
 import type { Precision } from '../src/decoder/types.ts';
 import { shapes, writeRandomCheckpoint, type Shape } from './checkpoints.ts';
 import { writeGguf, type GgufType } from './gguf.ts';
+import { openLlamaCpp, type PeerRun } from './llamaCpp.ts';
 import { answers, median, tokenIds } from './measure.ts';
 
 const { values } = parseArgs({
@@ -30,31 +31,10 @@ const newTokens = 64;
 const threads = Number(values.threads);
 const shape = values.shape as Shape;
 
-/** Milliseconds of the prompt (with its first token) and of the other new tokens, and these tokens. */
-interface Run {
-  tokenIds: readonly number[];
-  prefillMs: number;
-  decodeMs: number;
-}
 interface Engine {
   name: string;
-  run(seed: number): Promise<Run>;
+  run(seed: number): Promise<PeerRun>;
   dispose(): Promise<void>;
-}
-
-/** What is used of node-llama-cpp, which is installed only where this benchmark is run. */
-interface LlamaModule {
-  getLlama(options: object): Promise<{
-    loadModel(options: object): Promise<{
-      createContext(options: object): Promise<{
-        getSequence(): {
-          clearHistory(): Promise<void>;
-          evaluate(tokens: readonly number[], options: object): AsyncIterable<number>;
-        };
-      }>;
-      dispose(): Promise<void>;
-    }>;
-  }>;
 }
 
 const folder = join(values.folder, shape);
@@ -64,7 +44,7 @@ if (!existsSync(join(folder, 'model.safetensors'))) await writeRandomCheckpoint(
 for (const pair of values.pairs.split(',')) {
   const [precision, type] = pair.split(':') as [Precision, GgufType];
   const engines = [await openOurs(precision), await openPeer(type)];
-  const runs = new Map(engines.map(({ name }) => [name, [] as Run[]]));
+  const runs = new Map(engines.map(({ name }) => [name, [] as PeerRun[]]));
   for (let round = 0; round <= Number(values.rounds); round++) {
     for (const engine of engines) {
       const run = await engine.run(round);
@@ -113,36 +93,11 @@ async function openOurs(precision: Precision): Promise<Engine> {
 async function openPeer(type: GgufType): Promise<Engine> {
   const file = join(folder, `model-${type}.gguf`);
   if (!existsSync(file)) await writeGguf(folder, file, type);
-  const url = new URL('./peers/node_modules/node-llama-cpp/dist/index.js', import.meta.url).href;
-  const peer = (await import(url)) as LlamaModule;
-  const llama = await peer.getLlama({
-    gpu: false,
-    build: 'never',
-    maxThreads: threads,
-  });
-  const model = await llama.loadModel({ modelPath: file });
-  const context = await model.createContext({ contextSize: 1024, batchSize: 512, threads });
-  const sequence = context.getSequence();
+  const peer = await openLlamaCpp(file, { threads, contextSize: 1024 });
   const { vocab_size: vocabSize } = shapes[shape];
   return {
     name: `llama.cpp ${type}`,
-    async run(seed) {
-      await sequence.clearHistory();
-      const tokens = tokenIds(promptTokens, seed, vocabSize);
-      const start = performance.now();
-      let first = 0;
-      const ids: number[] = [];
-      const evaluation = sequence.evaluate(tokens, { temperature: 0, yieldEogToken: true });
-      const generated = evaluation[Symbol.asyncIterator]();
-      while (ids.length < newTokens) {
-        ids.push((await generated.next()).value as number);
-        if (ids.length === 1) first = performance.now();
-      }
-      await generated.return?.();
-      return { tokenIds: ids, prefillMs: first - start, decodeMs: performance.now() - first };
-    },
-    async dispose() {
-      await model.dispose();
-    },
+    run: (seed) => peer.run(tokenIds(promptTokens, seed, vocabSize), newTokens),
+    dispose: () => peer.dispose(),
   };
 }

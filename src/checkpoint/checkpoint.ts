@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { UserError } from '../protocol/errors.ts';
 import { parseModelConfig } from './config.ts';
 import { readJsonObject, readOptionalJsonObject } from './files.ts';
+import { expectedTensors } from './layers.ts';
 import type { Checkpoint, ModelConfig, TensorLocation } from './types.ts';
 import { readWeights } from './weightFiles.ts';
 
@@ -41,46 +42,6 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
   const path = join(folder, 'config.json');
   const config = await readJsonObject(path);
   return parseModelConfig(config, await readOptionalJsonObject(join(folder, 'generation_config.json')), path);
-}
-
-/** The names and shapes of an architecture's tensors, as Hugging Face names them. Linear weights are (out, in). */
-export function expectedTensors(config: ModelConfig): Map<string, number[]> {
-  const { hiddenSize, intermediateSize, headDim, vocabSize } = config;
-  const queries = config.numHeads * headDim;
-  const keys = config.numKeyValueHeads * headDim;
-  const shapes = new Map<string, number[]>([['model.embed_tokens.weight', [vocabSize, hiddenSize]]]);
-  const linear = (name: string, outputs: number, inputs: number, bias: boolean): void => {
-    shapes.set(`${name}.weight`, [outputs, inputs]);
-    if (bias) shapes.set(`${name}.bias`, [outputs]);
-  };
-  for (let layer = 0; layer < config.numLayers; layer++) {
-    const prefix = `model.layers.${layer}`;
-    const attention = `${prefix}.self_attn`;
-    shapes.set(`${prefix}.input_layernorm.weight`, [hiddenSize]);
-    if (config.fusedProjections) {
-      linear(`${attention}.qkv_proj`, queries + 2 * keys, hiddenSize, config.attentionBias.qkv);
-    } else {
-      linear(`${attention}.q_proj`, queries, hiddenSize, config.attentionBias.qkv);
-      linear(`${attention}.k_proj`, keys, hiddenSize, config.attentionBias.qkv);
-      linear(`${attention}.v_proj`, keys, hiddenSize, config.attentionBias.qkv);
-    }
-    if (config.queryKeyNorm) {
-      shapes.set(`${attention}.q_norm.weight`, [headDim]);
-      shapes.set(`${attention}.k_norm.weight`, [headDim]);
-    }
-    linear(`${attention}.o_proj`, hiddenSize, queries, config.attentionBias.output);
-    shapes.set(`${prefix}.post_attention_layernorm.weight`, [hiddenSize]);
-    if (config.fusedProjections) {
-      linear(`${prefix}.mlp.gate_up_proj`, 2 * intermediateSize, hiddenSize, config.mlpBias);
-    } else {
-      linear(`${prefix}.mlp.gate_proj`, intermediateSize, hiddenSize, config.mlpBias);
-      linear(`${prefix}.mlp.up_proj`, intermediateSize, hiddenSize, config.mlpBias);
-    }
-    linear(`${prefix}.mlp.down_proj`, hiddenSize, intermediateSize, config.mlpBias);
-  }
-  shapes.set('model.norm.weight', [hiddenSize]);
-  if (!config.tieWordEmbeddings) shapes.set('lm_head.weight', [vocabSize, hiddenSize]);
-  return shapes;
 }
 
 function selectTensors(

@@ -3,40 +3,21 @@ import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../protocol/errors.ts';
 import { readJsonObject, writeAtomically } from './files.ts';
+import { linearsOf, loraLinearName, loraTargets } from './layers.ts';
+import type { LoraTarget } from './layers.ts';
 import { parseLoraConfig } from './loraConfig.ts';
 import type { LoraConfig } from './loraConfig.ts';
 import { writeSafetensors } from './safetensors.ts';
 import { adapterTensorFile, withTensorFile } from './tensorFile.ts';
 import type { StoredTensor, TensorFile } from './tensorFile.ts';
-import { loraModules } from './types.ts';
-import type { LoraAdapter, LoraModule, LoraPair, ModelConfig } from './types.ts';
+import type { LoraAdapter, LoraPair, ModelConfig } from './types.ts';
 
 /** The prefix that PEFT puts before a causal language model's own names. */
 const peftPrefix = 'base_model.model.';
 
 /** base_model.model.model.layers.3.mlp.down_proj.lora_A.weight; older files have an adapter's name before "weight". */
-const keyPattern = /^base_model\.model\.model\.layers\.(\d{1,6})\.mlp\.(\w+)\.lora_([AB])(?:\.\w+)?\.weight$/;
-
-/** The in and out features of the linear layers that a LoRA may sit on, in this model. */
-export function loraModuleShapes(
-  config: ModelConfig,
-): Map<LoraModule, { inFeatures: number; outFeatures: number }> {
-  const { hiddenSize, intermediateSize } = config;
-  const into = (outFeatures: number): { inFeatures: number; outFeatures: number } => ({
-    inFeatures: hiddenSize,
-    outFeatures,
-  });
-  const down = { inFeatures: intermediateSize, outFeatures: hiddenSize };
-  return new Map(
-    config.fusedProjections
-      ? [['gate_up_proj', into(2 * intermediateSize)] as const, ['down_proj', down] as const]
-      : [
-          ['gate_proj', into(intermediateSize)] as const,
-          ['up_proj', into(intermediateSize)] as const,
-          ['down_proj', down] as const,
-        ],
-  );
-}
+const keyPattern =
+  /^base_model\.model\.(model\.layers\.(\d{1,6})\.mlp\.(\w+))\.lora_([AB])(?:\.\w+)?\.weight$/;
 
 /**
  * Reads a PEFT LoRA folder (adapter_config.json with adapter_model.safetensors or .bin) whose adapters sit on the
@@ -54,9 +35,10 @@ export async function readLoraAdapter(folder: string, config: ModelConfig): Prom
   const where = join(folder, 'adapter_config.json');
   const lora = parseLoraConfig(await readJsonObject(where), where);
   return withTensorFile(await adapterTensorFile(folder), async (file) => {
-    const factors = sortFactors(file);
     const pairs = new Map<string, LoraPair>();
-    for (const [key, { a, b }] of factors) pairs.set(key, await readPair(file, key, a, b, lora, config));
+    for (const [target, factors] of sortFactors(file, config)) {
+      pairs.set(target.key, await readPair(file, target, factors, lora));
+    }
     if (pairs.size === 0) throw new UserError(`${file.path} holds no LoRA factors.`);
     return { id: adapterId(pairs), pairs };
   });
@@ -67,53 +49,45 @@ interface Factors {
   b?: StoredTensor;
 }
 
-function sortFactors(file: TensorFile): Map<string, Factors> {
-  const factors = new Map<string, Factors>();
+function sortFactors(file: TensorFile, config: ModelConfig): Map<LoraTarget, Factors> {
+  const targets = loraTargets(config);
+  const factors = new Map<LoraTarget, Factors>();
   for (const tensor of file.tensors) {
     const match = keyPattern.exec(tensor.name);
-    const module = loraModules.find((name) => name === match?.[2]);
-    if (!match || !module) {
+    if (!match) {
+      const modules = linearsOf(config).filter(({ lora }) => lora);
       throw new UserError(
         `${file.path} adapts "${tensor.name.slice(0, 120)}"; only LoRA on the feed-forward layers ` +
-          `(${loraModules.join(', ')}) is supported.`,
+          `(${modules.map(({ name }) => name.replace('mlp.', '')).join(', ')}) is supported.`,
       );
     }
-    const key = `${Number(match[1])}.${module}`;
-    const entry = factors.get(key) ?? {};
-    const side = match[3] === 'A' ? 'a' : 'b';
-    if (entry[side]) throw new UserError(`${file.path} holds lora_${match[3]} of ${key} twice.`);
+    const [, name, layer, module, letter] = match;
+    const target = targets.find((candidate) => candidate.name === name);
+    if (!target) {
+      throw new UserError(
+        Number(layer) < config.numLayers
+          ? `${file.path} adapts ${module}, which a ${config.architecture} does not have: it was made for another model.`
+          : `${file.path} adapts layer ${layer}; the model has layers 0 to ${config.numLayers - 1}: it was made for ` +
+              'another model.',
+      );
+    }
+    const entry = factors.get(target) ?? {};
+    const side = letter === 'A' ? 'a' : 'b';
+    if (entry[side]) throw new UserError(`${file.path} holds lora_${letter} of ${target.key} twice.`);
     entry[side] = tensor;
-    factors.set(key, entry);
+    factors.set(target, entry);
   }
   return factors;
 }
 
 async function readPair(
   file: TensorFile,
-  key: string,
-  a: StoredTensor | undefined,
-  b: StoredTensor | undefined,
+  { name, inFeatures, outFeatures }: LoraTarget,
+  { a, b }: Factors,
   lora: LoraConfig,
-  config: ModelConfig,
 ): Promise<LoraPair> {
-  const [layer, module] = key.split('.') as [string, LoraModule];
-  const shape = loraModuleShapes(config).get(module);
-  if (!shape) {
-    throw new UserError(
-      `${file.path} adapts ${module}, which a ${config.architecture} does not have: it was made for another model.`,
-    );
-  }
-  if (Number(layer) >= config.numLayers) {
-    throw new UserError(
-      `${file.path} adapts layer ${layer}; the model has layers 0 to ${config.numLayers - 1}: it was made for ` +
-        'another model.',
-    );
-  }
-  if (!a || !b)
-    throw new UserError(`${file.path} lacks ${a ? 'lora_B' : 'lora_A'} of layer ${layer}, ${module}.`);
-  const name = `model.layers.${layer}.mlp.${module}`;
+  if (!a || !b) throw new UserError(`${file.path} lacks ${a ? 'lora_B' : 'lora_A'} of ${name}.`);
   const rank = lora.rankOf(name);
-  const { inFeatures, outFeatures } = shape;
   return {
     a: await readFactor(file, a, [rank, inFeatures]),
     b: await readFactor(file, b, [outFeatures, rank]),
@@ -216,9 +190,8 @@ export async function writeAdapter(
   const alphaPattern: Record<string, number> = {};
   const modules = new Set<string>();
   const tensors = [...adapter.pairs].flatMap(([key, pair]) => {
-    const [layer, module] = key.split('.') as [string, string];
-    const name = `model.layers.${layer}.mlp.${module}`;
-    modules.add(module);
+    const name = loraLinearName(key);
+    modules.add(name.split('.').at(-1)!);
     if (pair.rank !== first.rank) rankPattern[name] = pair.rank;
     const alpha = pair.scaling * pair.rank;
     if (Math.abs(alpha - loraAlpha) > 1e-6 * alpha) alphaPattern[name] = alpha;

@@ -132,10 +132,6 @@ export interface Checkpoint {
   weightBytes: number;
 }
 
-/** The linear layers a LoRA may sit on, by their names in the checkpoint. */
-export const loraModules = ['gate_proj', 'up_proj', 'gate_up_proj', 'down_proj'] as const;
-export type LoraModule = (typeof loraModules)[number];
-
 /** One low-rank pair: y = W x + scaling * B (A x). */
 export interface LoraPair {
   /** (rank, in), row-major */

@@ -3,6 +3,7 @@
  * How an operation is emitted is the caller's: inference uses fused operators (inferenceGraph.ts), training uses
  * operators whose gradients are known.
  */
+import { finalNormName, layerName, linearsOf, normsOf, type Product } from '../checkpoint/layers.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import type { Value } from '../onnx/graph.ts';
 
@@ -29,72 +30,54 @@ export interface DecoderOperators {
  * @returns the last hidden states (tokens, hiddenSize), to which the head applies
  */
 export function emitDecoder(operators: DecoderOperators, config: ModelConfig, inputsEmbeds: Value): Value {
+  const norms = normsOf(config);
   let hidden = inputsEmbeds;
   for (let layer = 0; layer < config.numLayers; layer++) {
-    const name = `model.layers.${layer}`;
-    const attended = emitAttention(
-      operators,
-      config,
-      layer,
-      operators.rmsNorm(hidden, `${name}.input_layernorm.weight`),
-    );
-    hidden = operators.add(hidden, attended);
-    const normed = operators.rmsNorm(hidden, `${name}.post_attention_layernorm.weight`);
-    hidden = operators.add(hidden, emitFeedForward(operators, config, `${name}.mlp`, normed));
+    const prefix = layerName(layer);
+    const block = (norm: { before: string }, emit: (x: Value) => Value): void => {
+      hidden = operators.add(hidden, emit(operators.rmsNorm(hidden, `${prefix}.${norm.before}.weight`)));
+    };
+    block(norms.attention, (x) => emitAttention(operators, config, layer, x));
+    block(norms.feedForward, (x) => emitFeedForward(operators, config, layer, x));
   }
-  return operators.rmsNorm(hidden, 'model.norm.weight');
+  return operators.rmsNorm(hidden, `${finalNormName}.weight`);
 }
 
 function emitAttention(operators: DecoderOperators, config: ModelConfig, layer: number, x: Value): Value {
-  const name = `model.layers.${layer}.self_attn`;
-  const querySize = config.numHeads * config.headDim;
-  const keySize = config.numKeyValueHeads * config.headDim;
-  const bias = config.attentionBias.qkv;
-  const [q, k, v] = config.fusedProjections
-    ? operators.split(operators.linear(x, `${name}.qkv_proj`, bias), [querySize, keySize, keySize])
-    : ['q_proj', 'k_proj', 'v_proj'].map((projection) => operators.linear(x, `${name}.${projection}`, bias));
-  const normed = (value: Value, norm: string, heads: number): Value =>
-    config.queryKeyNorm ? operators.headNorm(value, `${name}.${norm}.weight`, heads) : value;
-  const query = normed(q!, 'q_norm', config.numHeads);
-  const key = normed(k!, 'k_norm', config.numKeyValueHeads);
+  const { numHeads, numKeyValueHeads, headDim } = config;
+  const { heads } = normsOf(config);
+  const sizes = [numHeads * headDim, numKeyValueHeads * headDim, numKeyValueHeads * headDim];
+  const [q, k, v] = emitProduct(operators, config, layer, 'self_attn.qkv_proj', x, sizes);
+  const normed = (value: Value, norm: string | undefined, count: number): Value =>
+    norm ? operators.headNorm(value, `${layerName(layer)}.${norm}.weight`, count) : value;
+  const query = normed(q!, heads?.query, numHeads);
+  const key = normed(k!, heads?.key, numKeyValueHeads);
   const attended = operators.attention(layer, query, key, v!);
-  return operators.linear(attended, `${name}.o_proj`, config.attentionBias.output);
+  return emitProduct(operators, config, layer, 'self_attn.o_proj', attended)[0]!;
 }
 
-function emitFeedForward(operators: DecoderOperators, config: ModelConfig, name: string, x: Value): Value {
-  const [gate, up] = config.fusedProjections
-    ? operators.split(operators.linear(x, `${name}.gate_up_proj`, config.mlpBias), [
-        config.intermediateSize,
-        config.intermediateSize,
-      ])
-    : ['gate_proj', 'up_proj'].map((projection) =>
-        operators.linear(x, `${name}.${projection}`, config.mlpBias),
-      );
+function emitFeedForward(operators: DecoderOperators, config: ModelConfig, layer: number, x: Value): Value {
+  const { intermediateSize } = config;
+  const sizes = [intermediateSize, intermediateSize];
+  const [gate, up] = emitProduct(operators, config, layer, 'mlp.gate_up_proj', x, sizes);
   const activated = operators.multiply(operators.silu(gate!), up!);
-  return operators.linear(activated, `${name}.down_proj`, config.mlpBias);
+  return emitProduct(operators, config, layer, 'mlp.down_proj', activated)[0]!;
 }
 
-/** The linear layers that take a LoRA, with their sizes, in graph order: key `${layer}.${module}` as in LoraAdapter. */
-export function loraTargets(config: ModelConfig): { key: string; inFeatures: number; outFeatures: number }[] {
-  const { hiddenSize, intermediateSize, fusedProjections } = config;
-  const modules: [string, number, number][] = fusedProjections
-    ? [['gate_up_proj', hiddenSize, 2 * intermediateSize]]
-    : [
-        ['gate_proj', hiddenSize, intermediateSize],
-        ['up_proj', hiddenSize, intermediateSize],
-      ];
-  modules.push(['down_proj', intermediateSize, hiddenSize]);
-  return Array.from({ length: config.numLayers }, (_, layer) =>
-    modules.map(([module, inFeatures, outFeatures]) => ({
-      key: `${layer}.${module}`,
-      inFeatures,
-      outFeatures,
-    })),
-  ).flat();
-}
-
-/** The key of a LoRA target from the linear layer's full name, undefined if it takes none. */
-export function loraKey(name: string): string | undefined {
-  const match = /^model\.layers\.(\d+)\.mlp\.(\w+)$/.exec(name);
-  return match ? `${match[1]}.${match[2]}` : undefined;
+/**
+ * What the linear layers of a product put out, each.
+ * @param sizes the parts of a product whose linear layers are one in the checkpoint
+ */
+function emitProduct(
+  operators: DecoderOperators,
+  config: ModelConfig,
+  layer: number,
+  product: Product,
+  x: Value,
+  sizes: readonly number[] = [],
+): Value[] {
+  const outputs = linearsOf(config)
+    .filter((linear) => linear.product === product)
+    .map(({ name, bias }) => operators.linear(x, `${layerName(layer)}.${name}`, bias));
+  return outputs.length < sizes.length ? operators.split(outputs[0]!, sizes) : outputs;
 }

@@ -14,6 +14,7 @@ import { loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
 import { PromptUnits } from './promptUnits.ts';
+import { scorePrompt } from './scoring.ts';
 import type { DecoderSession } from './session.ts';
 import type { DecoderEvent, DecoderOptions, Device, GenerationSettings, Precision, Prompt } from './types.ts';
 
@@ -120,6 +121,20 @@ export class Decoder {
           await this.continueOnCpu(error);
         }
       }
+    } finally {
+      endTurn();
+    }
+  }
+
+  /**
+   * How likely the model finds a prompt as it stands; see scorePrompt. Waits for what was asked for earlier.
+   * @throws UserError if the prompt is longer than the context, or logits are not finite
+   * @throws CancelledError soon after the signal fires
+   */
+  async score(prompt: Prompt, signal?: AbortSignal): Promise<(number | null)[]> {
+    const endTurn = await this.takeTurn();
+    try {
+      return await scorePrompt(this.session, this.promptUnits, prompt, signal);
     } finally {
       endTurn();
     }

@@ -3,10 +3,10 @@
  * beside it. Virtual tokens are rows of `inputs_embeds`; LoRA factors are inputs, so neither needs a reload. Rank 0
  * leaves the model as it is.
  */
-import { headName } from '../checkpoint/quantized/recipe.ts';
+import { headName, loraTargets } from '../checkpoint/layers.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
-import { emitDecoder, loraKey, loraTargets, type DecoderOperators } from './architecture.ts';
+import { emitDecoder, type DecoderOperators } from './architecture.ts';
 import { FusedAttention, SlotAttention, type AttentionEmitter } from './attention.ts';
 import { castTo, type ActivationType, type GraphWeights } from './graphWeights.ts';
 import { CommonOperators } from './operators.ts';
@@ -48,6 +48,7 @@ export function emitInferenceGraph(
 class InferenceOperators extends CommonOperators implements DecoderOperators {
   private readonly weights: GraphWeights;
   private readonly attentionEmitter: AttentionEmitter;
+  /** By the linear layer's name. */
   private readonly loraFactors = new Map<string, { a: Value; b: Value }>();
   /** Only where tokens are rows of a batch. */
   private readonly batchShape: Value | undefined;
@@ -63,8 +64,8 @@ class InferenceOperators extends CommonOperators implements DecoderOperators {
     }
     if (!lora) return;
     this.batchShape ??= graph.input('batch_shape', 'int64', [3]);
-    for (const { key, inFeatures, outFeatures } of loraTargets(config)) {
-      this.loraFactors.set(key, {
+    for (const { name, key, inFeatures, outFeatures } of loraTargets(config)) {
+      this.loraFactors.set(name, {
         a: graph.input(`lora_a.${key}`, type, ['batch', inFeatures, 'rank']),
         b: graph.input(`lora_b.${key}`, type, ['batch', 'rank', outFeatures]),
       });
@@ -84,7 +85,7 @@ class InferenceOperators extends CommonOperators implements DecoderOperators {
 
   linear(x: Value, name: string, bias: boolean): Value {
     const y = this.weights.linear(x, name, bias);
-    const lora = this.loraFactors.get(loraKey(name) ?? '');
+    const lora = this.loraFactors.get(name);
     if (!lora) return y;
     const rows = this.graph.node('Reshape', [x, this.batchShape!]); // (batch, sequence, in)
     const low = this.graph.node('MatMul', [rows, lora.a]); // (batch, sequence, rank)

@@ -3,8 +3,8 @@
  * rank. They are made (and put on the device) once while the adapters of the rows stay the same.
  */
 import { Tensor } from '../onnx/runtime.ts';
+import { loraTargets } from '../checkpoint/layers.ts';
 import type { LoraAdapter, LoraPair, ModelConfig } from '../checkpoint/types.ts';
-import { loraTargets } from './architecture.ts';
 
 export class LoraInputs {
   private readonly config: ModelConfig;

@@ -86,7 +86,11 @@ export class Sampler {
   }
 }
 
-function logSumExp(logits: Float32Array): number {
+/**
+ * Logarithm of the sum of exponentials.
+ * @throws UserError if a logit is not finite: the answer would be garbage
+ */
+export function logSumExp(logits: Float32Array): number {
   // indexed loops: this runs for every token, and an iterator takes twice the time
   let maximum = -Infinity;
   for (let i = 0; i < logits.length; i++) if (logits[i]! > maximum) maximum = logits[i]!;

@@ -2,11 +2,12 @@
  * The graph that learns: the same decoder as inferenceGraph.ts, of operators whose gradients are known, with the loss
  * on the labelled positions and the gradients that are asked for.
  */
+import { headName, loraTargets } from '../checkpoint/layers.ts';
 import type { Checkpoint } from '../checkpoint/types.ts';
 import { emitCrossEntropy } from '../onnx/crossEntropy.ts';
 import { emitGradients } from '../onnx/gradient.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
-import { emitDecoder, loraKey, loraTargets, type DecoderOperators } from './architecture.ts';
+import { emitDecoder, type DecoderOperators } from './architecture.ts';
 import { externalWeight } from './graphWeights.ts';
 import { CommonOperators, emitRotaryEmbedding } from './operators.ts';
 import { rotaryDim } from './rope.ts';
@@ -69,6 +70,7 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
   private readonly checkpoint: Checkpoint;
   private readonly past: boolean;
   private readonly weights = new Map<string, Value>();
+  /** By the linear layer's name. */
   private readonly loraFactors = new Map<string, { a: Value; b: Value }>();
   private readonly loraScaling: Value | undefined;
   private readonly positions: Value;
@@ -94,8 +96,8 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
     this.batchShape = graph.node('Shape', [inputsEmbeds], { end: 2 }, { type: 'int64' });
     if (!options.lora) return;
     this.loraScaling = graph.input('lora_scaling', 'float32', []);
-    for (const { key, inFeatures, outFeatures } of loraTargets(this.config)) {
-      this.loraFactors.set(key, {
+    for (const { name, key, inFeatures, outFeatures } of loraTargets(this.config)) {
+      this.loraFactors.set(name, {
         a: graph.input(`lora_a.${key}`, 'float32', ['rank', inFeatures]),
         b: graph.input(`lora_b.${key}`, 'float32', [outFeatures, 'rank']),
       });
@@ -117,7 +119,7 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
     const { graph } = this;
     const inputs = [x, this.weight(`${name}.weight`), ...(bias ? [this.weight(`${name}.bias`)] : [])];
     const y = graph.node('Gemm', inputs, { transB: 1 });
-    const lora = this.loraFactors.get(loraKey(name) ?? '');
+    const lora = this.loraFactors.get(name);
     if (!lora) return y;
     const low = graph.node('Gemm', [x, lora.a], { transB: 1 }); // (tokens, rank)
     const scaled = graph.node('Mul', [low, this.loraScaling!]);
@@ -161,8 +163,8 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
 
   /** The language-model head on (rows, hiddenSize): logits (rows, vocabSize). */
   head(hidden: Value): Value {
-    const name = this.config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
-    return this.graph.node('Gemm', [hidden, this.weight(name)], { transB: 1 });
+    const weight = this.weight(`${headName(this.config)}.weight`);
+    return this.graph.node('Gemm', [hidden, weight], { transB: 1 });
   }
 
   /** (batch, sequence, features) to (batch * sequence, features) */

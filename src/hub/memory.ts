@@ -2,6 +2,7 @@
  * How much memory a model needs, estimated from its shape alone, before anything is downloaded or loaded.
  */
 import { totalmem } from 'node:os';
+import { linearParameters } from '../checkpoint/layers.ts';
 import type { ModelShape } from './types.ts';
 
 export type MemoryPrecision = 'f32' | 'f16' | 'int8' | 'int4';
@@ -44,17 +45,6 @@ const prefillChunk = 256;
 const runtimeBytes = 150e6;
 /** Share of the machine's memory that a model may take: the system and the editor need the rest. */
 const usableShare = 0.85;
-
-/**
- * Parameters of the linear layers that every token passes, the output head among them. The input embedding is not:
- * its rows are read from the file as they are needed.
- */
-export function linearParameters(shape: ModelShape): number {
-  const { hiddenSize, intermediateSize, numLayers, numHeads, numKeyValueHeads, headDim, vocabSize } = shape;
-  const attention = hiddenSize * headDim * (2 * numHeads + 2 * numKeyValueHeads);
-  const feedForward = 3 * hiddenSize * intermediateSize;
-  return numLayers * (attention + feedForward) + vocabSize * hiddenSize;
-}
 
 /**
  * The memory that a comparison of some variants takes. On a GPU this is the GPU's memory (integrated ones share the

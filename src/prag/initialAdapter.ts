@@ -1,6 +1,7 @@
 /** Where training starts: PEFT's initialisation, drawn once per model and shared by all its passages. */
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
-import { adapterId, loraModuleShapes } from '../checkpoint/lora.ts';
+import { loraTargets } from '../checkpoint/layers.ts';
+import { adapterId } from '../checkpoint/lora.ts';
 import type { LoraAdapter, LoraPair, ModelConfig } from '../checkpoint/types.ts';
 
 export interface LoraSettings {
@@ -18,13 +19,11 @@ export function initialAdapter(config: ModelConfig, { rank, loraAlpha, seed }: L
   const generator = xoroshiro128plus(seed | 0);
   const random = (): number => (generator.next() >>> 0) / 2 ** 32;
   const pairs = new Map<string, LoraPair>();
-  for (let layer = 0; layer < config.numLayers; layer++) {
-    for (const [module, { inFeatures, outFeatures }] of loraModuleShapes(config)) {
-      const bound = 1 / Math.sqrt(inFeatures);
-      const a = Float32Array.from({ length: rank * inFeatures }, () => (2 * random() - 1) * bound);
-      const b = new Float32Array(outFeatures * rank);
-      pairs.set(`${layer}.${module}`, { a, b, rank, inFeatures, outFeatures, scaling: loraAlpha / rank });
-    }
+  for (const { key, inFeatures, outFeatures } of loraTargets(config)) {
+    const bound = 1 / Math.sqrt(inFeatures);
+    const a = Float32Array.from({ length: rank * inFeatures }, () => (2 * random() - 1) * bound);
+    const b = new Float32Array(outFeatures * rank);
+    pairs.set(key, { a, b, rank, inFeatures, outFeatures, scaling: loraAlpha / rank });
   }
   return { id: adapterId(pairs), pairs };
 }

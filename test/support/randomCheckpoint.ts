@@ -2,7 +2,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
-import { expectedTensors, openCheckpoint, readModelConfig } from '../../src/checkpoint/checkpoint.ts';
+import { openCheckpoint, readModelConfig } from '../../src/checkpoint/checkpoint.ts';
+import { expectedTensors } from '../../src/checkpoint/layers.ts';
 import { writeSafetensors } from '../../src/checkpoint/safetensors.ts';
 import type { Checkpoint } from '../../src/checkpoint/types.ts';
 

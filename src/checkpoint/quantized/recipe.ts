@@ -1,6 +1,7 @@
 /** Which tensors a quantised checkpoint has, and how each is made. */
 import { UserError } from '../../protocol/errors.ts';
-import type { Checkpoint, ModelConfig, TensorLocation } from '../types.ts';
+import { headName, layerName, linearsOf } from '../layers.ts';
+import type { Checkpoint, TensorLocation } from '../types.ts';
 import { blockSize, bytesPerRow, type Bits } from './blocks.ts';
 
 export type QuantizedPrecision = 'int8' | 'int4';
@@ -33,19 +34,6 @@ export interface PlannedTensor {
   shape: number[];
 }
 
-/** Linear layers that are joined into one, because they read the same input: fewer and larger products. */
-const fusions: [string, readonly string[]][] = [
-  ['self_attn.qkv_proj', ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj']],
-  ['self_attn.o_proj', ['self_attn.o_proj']],
-  ['mlp.gate_up_proj', ['mlp.gate_proj', 'mlp.up_proj']],
-  ['mlp.down_proj', ['mlp.down_proj']],
-];
-
-/** The language-model head's name as a linear layer: the embeddings themselves where it is tied to them. */
-export function headName(config: ModelConfig): string {
-  return config.tieWordEmbeddings ? 'model.embed_tokens' : 'lm_head';
-}
-
 /**
  * Layers at the precision's bits; the head always at 8, for a wrong last digit there changes the answer at once and it
  * costs little. Token embeddings stay in the checkpoint: their rows are read from it.
@@ -55,39 +43,35 @@ export function recipeOf(checkpoint: Checkpoint, precision: QuantizedPrecision):
   const bits: Bits = precision === 'int8' ? 8 : 4;
   const linears: LinearRecipe[] = [];
   const vectors: Recipe['vectors'][number][] = [];
-  const shapeOf = (name: string): readonly number[] | undefined => tensors.get(`${name}.weight`)?.shape;
-  const addLinear = (name: string, memberNames: readonly string[], linearBits: Bits): void => {
-    const members = memberNames.map((member) => {
-      const [outFeatures, inFeatures] = shapeOf(member) as readonly [number, number];
-      return { name: member, outFeatures, inFeatures };
-    });
+  const addLinear = (
+    name: string,
+    members: LinearRecipe['members'],
+    inFeatures: number,
+    linearBits: Bits,
+  ): void => {
     linears.push({
       name,
       members,
-      inFeatures: members[0]!.inFeatures,
+      inFeatures,
       outFeatures: members.reduce((sum, { outFeatures }) => sum + outFeatures, 0),
       bits: linearBits,
       asymmetric: linearBits === 4,
     });
-    const biases = memberNames.flatMap((member) => tensors.get(`${member}.bias`) ?? []);
+    const biases = members.flatMap((member) => tensors.get(`${member.name}.bias`) ?? []);
     if (biases.length > 0) addVector(`${name}.bias`, biases);
   };
   const addVector = (name: string, sources: readonly TensorLocation[]): void => {
     vectors.push({ name, sources, size: sources.reduce((sum, { shape }) => sum + shape[0]!, 0) });
   };
   for (let layer = 0; layer < config.numLayers; layer++) {
-    for (const [name, members] of fusions) {
-      const prefix = `model.layers.${layer}`;
-      // a checkpoint may have them joined already (Phi-3)
-      const present = shapeOf(`${prefix}.${name}`) ? [name] : members;
-      addLinear(
-        `${prefix}.${name}`,
-        present.map((member) => `${prefix}.${member}`),
-        bits,
-      );
+    const prefix = layerName(layer);
+    for (const [product, parts] of Map.groupBy(linearsOf(config), ({ product }) => product)) {
+      const members = parts.map(({ name, outFeatures }) => ({ name: `${prefix}.${name}`, outFeatures }));
+      addLinear(`${prefix}.${product}`, members, parts[0]!.inFeatures, bits);
     }
   }
-  addLinear(headName(config), [headName(config)], 8);
+  const head = headName(config);
+  addLinear(head, [{ name: head, outFeatures: config.vocabSize }], config.hiddenSize, 8);
   for (const [name, location] of tensors) {
     if (name.endsWith('norm.weight')) addVector(name, [location]);
   }

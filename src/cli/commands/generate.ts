@@ -9,6 +9,7 @@ import { tokenizeText } from '../../spring/tokenizePrompt.ts';
 import {
   addModelOptions,
   addSamplingOptions,
+  count,
   interruptSignal,
   type ModelOptions,
   type SamplingOptions,
@@ -23,6 +24,7 @@ interface GenerateOptions extends ModelOptions, SamplingOptions {
   tokens?: string;
   lora?: string[];
   ignoreEos?: boolean;
+  topLogprobs?: number;
   json?: boolean;
 }
 
@@ -35,6 +37,7 @@ export const registerGenerate: RegisterCommand = (program) => {
     .option('--tokens <file>', 'virtual tokens: a .pt or .safetensors file, or a name from `spring models`')
     .option('--lora <folder...>', 'LoRA adapters in the format of PEFT; several are merged ("cat")')
     .option('--ignore-eos', 'go on after an end-of-sequence token')
+    .option('--top-logprobs <n>', 'with --json: the likeliest tokens at each place', count, 0)
     .option('--json', 'print one JSON document');
   addSamplingOptions(addModelOptions(command)).action((options: GenerateOptions) => generate(options));
 };
@@ -53,11 +56,23 @@ async function generate(options: GenerateOptions): Promise<void> {
     const weights = adapters.map(() => 1);
     const adapter = adapters.length > 1 ? mergeAdaptersCat(adapters, weights) : adapters[0];
     const prompt = { parts: tokenizeText(decoder.tokenizer, text, rows), adapter };
-    const settings = { ...samplingSettings(options), ...(options.ignoreEos && { ignoreEos: true }) };
+    const settings = {
+      ...samplingSettings(options),
+      ...(options.ignoreEos && { ignoreEos: true }),
+      alternatives: options.topLogprobs ?? 0,
+    };
+    const topLogprobs: { id: number; text: string; logprob: number }[][] = [];
     let streamed = 0;
     for await (const event of decoder.compare([prompt], settings, signal)) {
       if (event.type === 'token') {
         streamed += event.token.text.length;
+        topLogprobs.push(
+          event.token.alternatives.map((token) => ({
+            id: token.tokenId,
+            text: token.text,
+            logprob: token.logProbability,
+          })),
+        );
         if (!options.json) process.stdout.write(printable(event.token.text));
         continue;
       }
@@ -67,7 +82,10 @@ async function generate(options: GenerateOptions): Promise<void> {
         const timings = { loadMs: decoder.loadMs, ...generation.timings };
         const { device: usedDevice, precision: usedPrecision } = decoder;
         const described = { model: options.model, device: usedDevice, precision: usedPrecision };
-        const result = { ...described, promptTokens, tokenIds, text: answer, stopReason, timings };
+        const result = {
+          ...{ ...described, promptTokens, tokenIds, text: answer, stopReason, timings },
+          ...(options.topLogprobs ? { topLogprobs } : {}),
+        };
         process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
       } else {
         process.stdout.write(`${printable(generation.text.slice(streamed))}\n`);

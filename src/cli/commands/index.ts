@@ -5,6 +5,7 @@ import { registerEncode } from './encode.ts';
 import { registerEval } from './eval.ts';
 import { registerGenerate } from './generate.ts';
 import { registerIndex } from './index-workspace.ts';
+import { registerScore } from './score.ts';
 import { registerSearch } from './search.ts';
 import { registerTrain } from './train.ts';
 import { registerInspect } from './inspect.ts';
@@ -18,6 +19,7 @@ export type RegisterCommand = (program: Command) => void;
 export const commands: readonly RegisterCommand[] = [
   registerAsk,
   registerGenerate,
+  registerScore,
   registerEval,
   registerTrain,
   registerAugment,

@@ -163,7 +163,7 @@ describe('LoRA adapters', () => {
     await refused(await write({ ...down(2), [`${prefix}.lora_A.weight`]: [2, 25] }), /is \[2, 25\]/);
     await refused(
       await write({ [`${prefix}.lora_A.weight`]: [2, 24] }),
-      /lacks lora_B of layer 0, down_proj/,
+      /lacks lora_B of model\.layers\.0\.mlp\.down_proj/,
     );
     const fused = prefix.replace('down_proj', 'gate_up_proj');
     await refused(

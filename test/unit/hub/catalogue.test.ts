@@ -2,16 +2,11 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { architectures } from '../../../src/checkpoint/types.ts';
 import { openCheckpoint } from '../../../src/checkpoint/checkpoint.ts';
+import { linearParameters } from '../../../src/checkpoint/layers.ts';
 import { readVirtualTokens } from '../../../src/checkpoint/virtualTokens.ts';
 import { catalogueEntries, findEntry, isRelativeFile, loadCatalogue } from '../../../src/hub/catalogue.ts';
 import { fitOf, backbonesFor, repositoryOfFolder, tokenFilesFor } from '../../../src/hub/fit.ts';
-import {
-  bestPrecision,
-  estimateMemory,
-  linearParameters,
-  memoryFit,
-  shapeOfConfig,
-} from '../../../src/hub/memory.ts';
+import { bestPrecision, estimateMemory, memoryFit, shapeOfConfig } from '../../../src/hub/memory.ts';
 import { requestOf } from '../../../src/hub/request.ts';
 import type { ModelEntry, ModelShape } from '../../../src/hub/types.ts';
 
