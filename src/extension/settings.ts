@@ -101,6 +101,12 @@ export function setting<Name extends keyof SettingTypes>(
   return configuration.inspect(name)?.defaultValue as SettingTypes[Name];
 }
 
+/** Whether the workspace has a value of its own: anybody may have written that. */
+export function isOfWorkspace(name: keyof SettingTypes): boolean {
+  const found = vscode.workspace.getConfiguration(section).inspect(name);
+  return found?.workspaceValue !== undefined || found?.workspaceFolderValue !== undefined;
+}
+
 /** Changes a setting where its value lives now: in the workspace if it has one of its own, else for the user. */
 export async function changeSetting<Name extends keyof SettingTypes>(
   name: Name,

@@ -77,14 +77,20 @@ export class HubModels implements vscode.Disposable {
       cacheDir: this.cacheDir,
       // VS Code's own in the extension host: it goes through the proxies that VS Code is configured for.
       fetch: (input, init) => globalThis.fetch(input, init),
-      token: async () => (await this.token.get()) ?? (await environmentToken()),
+      token: () => this.#token(),
       ...(signal && { signal }),
     };
   }
 
   /** Whether a token would be sent. */
   async hasToken(): Promise<boolean> {
-    return ((await this.token.get()) ?? (await environmentToken())) !== undefined;
+    return (await this.#token()) !== undefined;
+  }
+
+  /** The environment's token is for the environment's Hub, not for another one that a setting names. */
+  async #token(): Promise<string | undefined> {
+    const ofEnvironment = URL.parse(this.endpoint)?.origin === URL.parse(environmentEndpoint())?.origin;
+    return (await this.token.get()) ?? (ofEnvironment ? environmentToken() : undefined);
   }
 
   /** What can be had, and what of it is on this machine. Looks at the disk alone. */
