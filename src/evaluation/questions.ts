@@ -16,6 +16,8 @@ export interface EvaluationData {
   /** Of the whole file, in hexadecimal. */
   sha256: string;
   items: EvaluationItem[];
+  /** Numbers of the lines that are left out because they have no gold answer. */
+  unanswered: number[];
 }
 
 /**
@@ -24,14 +26,22 @@ export interface EvaluationData {
  */
 export async function readEvaluationData(file: string): Promise<EvaluationData> {
   const { lines, sha256 } = await readDataLines(file);
-  const items = lines.map(readItem);
+  const all = lines.map(readItem);
+  const items = all.filter(({ goldAnswers }) => goldAnswers.length > 0);
+  if (items.length === 0) {
+    throw new UserError(
+      `${file} has no gold answers: expected text, or a list of texts, in "target" or "golden_answers".`,
+    );
+  }
+  const unanswered = lines.filter((_, index) => all[index]!.goldAnswers.length === 0);
   // ids identify predictions: where a file repeats one, its lines are counted instead
   if (new Set(items.map(({ id }) => id)).size < items.length)
     items.forEach((item, index) => (item.id = String(index + 1)));
-  return { file, sha256, items };
+  return { file, sha256, items, unanswered: unanswered.map(({ number }) => number) };
 }
 
-function readItem({ record, number, where }: DataLine): EvaluationItem {
+function readItem(line: DataLine): EvaluationItem {
+  const { record, number, where } = line;
   const { question, id } = record;
   if (typeof question !== 'string' || question.trim() === '') {
     const hint =
@@ -41,7 +51,7 @@ function readItem({ record, number, where }: DataLine): EvaluationItem {
   return {
     id: typeof id === 'string' || typeof id === 'number' ? String(id) : String(number),
     question,
-    goldAnswers: readAnswers(record, where),
+    goldAnswers: readAnswers(line),
     passages: readPassages(record, where),
   };
 }

@@ -124,7 +124,9 @@ export class ZipArchive {
     const most = compressionMethod === stored ? limit : Math.min(limit, maximumUnpackedBytes);
     const largest = Math.max(compressedSize, uncompressedSize);
     if (largest > most) {
-      throw new PickleError(`its record ${printable(record)} has ${largest} bytes; at most ${most} are read.`);
+      throw new PickleError(
+        `its record ${printable(record)} has ${largest} bytes; at most ${most} are read.`,
+      );
     }
     let content: Buffer;
     try {
@@ -172,6 +174,12 @@ async function readDirectory(zip: ZipFile): Promise<Map<string, Entry>> {
   }
   const pickles = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
   if (pickles.length !== 1) {
+    const names = [...entries.keys()];
+    if (names.some((name) => name.endsWith('.npy'))) {
+      throw new PickleError(
+        'it is a NumPy archive (.npz); save the tensor with torch.save or as safetensors.',
+      );
+    }
     throw new PickleError(
       `it is a zip file, but not of torch (${pickles.length === 0 ? 'no' : 'more than one'} data.pkl).`,
     );

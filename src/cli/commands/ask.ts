@@ -1,4 +1,5 @@
 /** `spring ask`: a question answered in several variants, side by side. */
+import { readJsonText } from '../../checkpoint/textFile.ts';
 import type { RegisterCommand } from './index.ts';
 import { Option } from 'commander';
 import { readModelConfig } from '../../checkpoint/checkpoint.ts';
@@ -17,7 +18,6 @@ import {
   addSamplingOptions,
   count,
   interruptSignal,
-  readJsonFile,
   type ModelOptions,
   type SamplingOptions,
 } from '../options.ts';
@@ -73,7 +73,7 @@ async function ask(question: string, options: AskOptions): Promise<void> {
   const variants = options.variants
     ? parseVariants(options.variants)
     : await defaultVariants(options, tokenFile);
-  const templates = options.templates ? parseTemplates(await readJsonFile(options.templates)) : undefined;
+  const templates = options.templates ? parseTemplates(await readJsonText(options.templates)) : undefined;
   const passages = await findPassages(question, options, signal);
   const retrievalMs = performance.now() - start;
   const view = options.json ? undefined : new AnswersView();

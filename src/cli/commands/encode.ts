@@ -1,6 +1,7 @@
 /** `spring encode`: passages become adapters; or the start of all adapters is warmed up. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { readJsonText } from '../../checkpoint/textFile.ts';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readLoraAdapter, writeAdapter } from '../../checkpoint/lora.ts';
 import { Decoder } from '../../decoder/decoder.ts';
@@ -16,7 +17,7 @@ import { makeRecipe } from '../../prag/recipe.ts';
 import { warmUp } from '../../prag/warmUp.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
 import { visible } from '../../protocol/visible.ts';
-import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
+import { addModelOptions, count, interruptSignal, type ModelOptions } from '../options.ts';
 import { readPassagesFile } from '../passages.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
 import type { RegisterCommand } from './index.ts';
@@ -91,7 +92,7 @@ async function readPassages({ passages, augmented }: EncodeOptions): Promise<str
   if (augmented === undefined) {
     throw new UserError('Which passages? Give --passages FILE.json or --augmented FILE.json.');
   }
-  const questions = parseAugmentedData(await readJsonFile(augmented), augmented);
+  const questions = parseAugmentedData(await readJsonText(augmented), augmented);
   return [...new Set(questions.flatMap((question) => question.augmented.map(({ passage }) => passage)))];
 }
 

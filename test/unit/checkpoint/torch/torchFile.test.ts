@@ -180,7 +180,7 @@ describe('torch files', () => {
     writeFileSync(path, flipped);
     await refused(path, /damaged \(checksum differs\)/);
     writeFileSync(path, sound.subarray(50)); // cut in the middle of a name
-    await refused(path, /its pickle is broken/);
+    await refused(path, /it is not a torch file/);
     await refused(
       await zip(pickle(tensor()), { folder: 'a/b' }),
       /a zip file, but not of torch \(no data\.pkl\)/,
@@ -291,7 +291,31 @@ describe('torch files', () => {
     await refused(folder, /is not a file/);
     await refused(legacy(Buffer.alloc(0)), /it is empty/);
     await refused(legacy(Buffer.from('version https://git-lfs.github.com/spec/v1\n')), /git-lfs pointer/);
-    await refused(legacy(Buffer.from('<html><body>404</body></html>')), /not a torch file/);
+    const npy = Buffer.from(`\x93NUMPY\x01\x00v\x00{${' '.repeat(117)}\n${'\0'.repeat(16)}`, 'latin1');
+    for (const [content, message] of [
+      [Buffer.from('<html><body>404</body></html>'), /is a web page.*download it again/],
+      [Buffer.from('\n<!DOCTYPE html>\n<p>'), /is a web page/],
+      [npy, /is a NumPy file; save the tensor with torch\.save or as safetensors/],
+      [Buffer.from('[1, 2, 3]'), /is a JSON file/],
+      [Buffer.from('{"a": [0.5]}'), /is a JSON file/],
+      [Buffer.from('\x89HDF\r\n\x1a\n', 'latin1'), /is an HDF5 file/],
+      [Buffer.from('GGUF\x03\0\0\0'), /is a GGUF file/],
+      [Buffer.from('\x1f\x8b\x08\0\0', 'latin1'), /compressed with gzip/],
+      [Buffer.from('%PDF-1.7\n'), /is a PDF document/],
+      [
+        Buffer.from('# Harbor notes, of the first week\n'),
+        /it is not a torch file; expected what torch\.save writes/,
+      ],
+      [Buffer.from('LICENCE: MIT\n'), /not a torch file|pickle is broken|integer that is none/],
+      [Buffer.from('just bytes \xff\xfe', 'latin1'), /not a torch file/],
+    ] as const) {
+      await refused(legacy(content), message);
+    }
+    const path = await writeZip(join(folder, 'arrays.pt'), Buffer.alloc(0), {
+      records: { 'rows.npy': npy },
+      folder: 'a/b',
+    });
+    await refused(path, /is a NumPy archive \(\.npz\)/);
   });
 
   it('refuses tensors that are nested absurdly deep', async () => {
