@@ -7,6 +7,7 @@ import { openCheckpoint } from '../src/checkpoint/checkpoint.ts';
 import { narrowFloat32, widenToFloat32 } from '../src/checkpoint/elementTypes.ts';
 import { readTensor } from '../src/checkpoint/safetensors.ts';
 import type { Checkpoint, TensorLocation } from '../src/checkpoint/types.ts';
+import { distinctRopes } from '../src/decoder/rope.ts';
 
 export type GgufType = 'F32' | 'Q8_0' | 'Q4_0';
 
@@ -157,7 +158,7 @@ function encodeMetadata({ config }: Checkpoint): { count: number; bytes: Buffer 
     [`${arch}.attention.head_count`, typed(4, uint32(config.numHeads))],
     [`${arch}.attention.head_count_kv`, typed(4, uint32(config.numKeyValueHeads))],
     [`${arch}.attention.layer_norm_rms_epsilon`, typed(6, float32(config.rmsNormEps))],
-    [`${arch}.rope.freq_base`, typed(6, float32(config.rope.theta))],
+    [`${arch}.rope.freq_base`, typed(6, float32(distinctRopes(config)[0]!.theta))],
     [`${arch}.vocab_size`, typed(4, uint32(config.vocabSize))],
     ['tokenizer.ggml.model', typed(8, text('gpt2'))],
     ['tokenizer.ggml.pre', typed(8, text('default'))],

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { UserError } from '../protocol/errors.ts';
 import { parseModelConfig } from './config.ts';
 import { readJsonObject, readOptionalJsonObject } from './files.ts';
-import { expectedTensors } from './layers.ts';
+import { expectedTensors, textName } from './layers.ts';
 import type { Checkpoint, ModelConfig, TensorLocation } from './types.ts';
 import { readWeights } from './weightFiles.ts';
 
@@ -24,7 +24,7 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
     path: folder,
     format: 'safetensors',
     config,
-    tensors: selectTensors(config, weights.tensors, folder),
+    tensors: selectTensors(config, config.textPartOnly ? textPart(weights.tensors) : weights.tensors, folder),
     weightBytes: weights.bytes,
   };
 }
@@ -42,6 +42,16 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
   const path = join(folder, 'config.json');
   const config = await readJsonObject(path);
   return parseModelConfig(config, await readOptionalJsonObject(join(folder, 'generation_config.json')), path);
+}
+
+/** The tensors by the names that a language model alone has for them. */
+function textPart(tensors: ReadonlyMap<string, TensorLocation>): Map<string, TensorLocation> {
+  return new Map(
+    [...tensors].map(([fullName, location]) => {
+      const name = textName(fullName);
+      return [name, { ...location, name }];
+    }),
+  );
 }
 
 function selectTensors(

@@ -1,21 +1,9 @@
 import { UserError } from '../protocol/errors.ts';
+import { architectureRules } from './architectures/table.ts';
 import { ConfigReader } from './configReader.ts';
 import type { JsonObject } from './files.ts';
-import { parseRope } from './ropeConfig.ts';
 import { architectures } from './types.ts';
 import type { Architecture, ModelConfig } from './types.ts';
-
-/** What transformers assumes where a config.json is silent. Sizes have no defaults here: they must be there. */
-const defaults: Record<
-  Architecture,
-  { rmsNormEps: number; maxPositionEmbeddings: number; keyValueHeads?: number }
-> = {
-  LlamaForCausalLM: { rmsNormEps: 1e-6, maxPositionEmbeddings: 2048 },
-  MistralForCausalLM: { rmsNormEps: 1e-6, maxPositionEmbeddings: 131072, keyValueHeads: 8 },
-  Qwen2ForCausalLM: { rmsNormEps: 1e-6, maxPositionEmbeddings: 32768 },
-  Phi3ForCausalLM: { rmsNormEps: 1e-5, maxPositionEmbeddings: 4096 },
-  Qwen3ForCausalLM: { rmsNormEps: 1e-6, maxPositionEmbeddings: 32768 },
-};
 
 /** Larger numbers than any model has; they keep later products and loops in bounds. */
 const maximumSize = 2 ** 24;
@@ -32,58 +20,70 @@ export function parseModelConfig(
   generationJson: JsonObject | undefined,
   where: string,
 ): ModelConfig {
-  const config = new ConfigReader(configJson, where);
+  const whole = new ConfigReader(configJson, where);
   const generation = new ConfigReader(generationJson ?? {}, `generation_config.json beside ${where}`);
-  const architecture = parseArchitecture(config, where);
+  const architecture = parseArchitecture(whole, where);
+  const { defaults, traits, textPart } = architectureRules[architecture];
+  const config = textPart ? whole.reader('text_config') : whole;
+  if (textPart && !whole.has('text_config')) throw whole.error('text_config', 'an object');
+  for (const part of new Set([whole, config])) refuseOtherComputations(part);
+
+  const hiddenSize = boundedSize(config, 'hidden_size');
+  const numHeads = boundedSize(config, 'num_attention_heads', defaults.numHeads);
+  const numLayers = config.positiveInteger('num_hidden_layers');
+  if (numLayers > maximumLayers) throw config.error('num_hidden_layers', `at most ${maximumLayers}`);
+  const sizes = {
+    hiddenSize,
+    numLayers,
+    numHeads,
+    numKeyValueHeads: keyValueHeads(config, defaults.numKeyValueHeads ?? numHeads, numHeads),
+    headDim: parseHeadDim(config, defaults.headDim, hiddenSize, numHeads),
+    maxPositionEmbeddings: config.positiveInteger('max_position_embeddings', defaults.maxPositionEmbeddings),
+  };
+  const generationEos = generation.tokenIds('eos_token_id');
+  const wholeEos = whole.tokenIds('eos_token_id');
+  return {
+    architecture,
+    ...sizes,
+    vocabSize: boundedSize(config, 'vocab_size', defaults.vocabSize),
+    intermediateSize: boundedSize(config, 'intermediate_size'),
+    rmsNormEps: config.positiveNumber('rms_norm_eps', defaults.rmsNormEps),
+    ...traits(config, sizes),
+    tieWordEmbeddings: isTied(whole, config, defaults.tieWordEmbeddings ?? false),
+    textPartOnly: textPart ?? false,
+    bosTokenId: firstId([config, whole, generation], 'bos_token_id'),
+    eosTokenIds:
+      [generationEos, wholeEos, config.tokenIds('eos_token_id')].find(({ length }) => length > 0) ?? [],
+    padTokenId: firstId([config, whole, generation], 'pad_token_id'),
+  };
+}
+
+/** Settings that change what a model computes, in ways that are not computed here. */
+function refuseOtherComputations(config: ConfigReader): void {
   if (config.has('quantization_config')) {
     const { quant_method: method } = config.object('quantization_config') ?? {};
     throw new UserError(
-      `${where}: the weights are quantised (${typeof method === 'string' ? method : 'quantization_config'}), ` +
+      `${config.where}: the weights are quantised (${typeof method === 'string' ? method : 'quantization_config'}), ` +
         'which is not supported. Take the float16, bfloat16 or float32 version of the model; ' +
         '--precision int8 or int4 quantises it on loading.',
     );
   }
-  const activation = config.string('hidden_act', 'silu');
-  if (activation !== 'silu' && activation !== 'swish') throw config.error('hidden_act', '"silu"');
+  for (const key of ['attn_logit_softcapping', 'final_logit_softcapping']) {
+    if (config.has(key)) throw config.error(key, 'null: soft caps are not supported');
+  }
+  for (const key of ['alibi', 'use_bidirectional_attention']) {
+    const value = config.raw(key) ?? false;
+    if (value !== false) throw config.error(key, 'false: it is not supported');
+  }
+}
 
-  const qwen = architecture === 'Qwen2ForCausalLM' || architecture === 'Qwen3ForCausalLM';
-  const hiddenSize = boundedSize(config, 'hidden_size');
-  const numHeads = boundedSize(config, 'num_attention_heads');
-  const numLayers = config.positiveInteger('num_hidden_layers');
-  if (numLayers > maximumLayers) throw config.error('num_hidden_layers', `at most ${maximumLayers}`);
-  const numKeyValueHeads = keyValueHeads(config, architecture, numHeads);
-  const headDim = parseHeadDim(config, architecture, hiddenSize, numHeads);
-  const maxPositionEmbeddings = config.positiveInteger(
-    'max_position_embeddings',
-    defaults[architecture].maxPositionEmbeddings,
-  );
-  // Llama and Qwen3 let the config decide; Qwen2 always has them on q, k and v; Mistral and Phi-3 never.
-  const biasByConfig =
-    (architecture === 'LlamaForCausalLM' || architecture === 'Qwen3ForCausalLM') &&
-    config.boolean('attention_bias', false);
-  const generationEos = generation.tokenIds('eos_token_id');
-  return {
-    architecture,
-    vocabSize: boundedSize(config, 'vocab_size'),
-    hiddenSize,
-    intermediateSize: boundedSize(config, 'intermediate_size'),
-    numLayers,
-    numHeads,
-    numKeyValueHeads,
-    headDim,
-    rmsNormEps: config.positiveNumber('rms_norm_eps', defaults[architecture].rmsNormEps),
-    maxPositionEmbeddings,
-    rope: parseRope(config, architecture, headDim, maxPositionEmbeddings, where),
-    slidingWindows: slidingWindows(config, architecture, numLayers, qwen),
-    tieWordEmbeddings: config.boolean('tie_word_embeddings', false),
-    attentionBias: { qkv: biasByConfig || architecture === 'Qwen2ForCausalLM', output: biasByConfig },
-    mlpBias: architecture === 'LlamaForCausalLM' && config.boolean('mlp_bias', false),
-    fusedProjections: architecture === 'Phi3ForCausalLM',
-    queryKeyNorm: architecture === 'Qwen3ForCausalLM',
-    bosTokenId: firstId(generation, config, 'bos_token_id'),
-    eosTokenIds: generationEos.length > 0 ? generationEos : config.tokenIds('eos_token_id'),
-    padTokenId: firstId(generation, config, 'pad_token_id'),
-  };
+/** Of a model with several parts, the whole or the part may say it, but not two different things. */
+function isTied(whole: ConfigReader, config: ConfigReader, fallback: boolean): boolean {
+  const tied = whole.boolean('tie_word_embeddings', config.boolean('tie_word_embeddings', fallback));
+  if (config.boolean('tie_word_embeddings', tied) !== tied) {
+    throw config.error('tie_word_embeddings', `${tied}, as in the file's first level`);
+  }
+  return tied;
 }
 
 function parseArchitecture(config: ConfigReader, where: string): Architecture {
@@ -95,17 +95,14 @@ function parseArchitecture(config: ConfigReader, where: string): Architecture {
   throw new UserError(`${where}: ${what}. Supported: ${architectures.join(', ')}.`);
 }
 
-function boundedSize(config: ConfigReader, key: string): number {
-  const size = config.positiveInteger(key);
+function boundedSize(config: ConfigReader, key: string, fallback?: number): number {
+  const size = config.positiveInteger(key, fallback);
   if (size > maximumSize) throw config.error(key, `at most ${maximumSize}`);
   return size;
 }
 
-function keyValueHeads(config: ConfigReader, architecture: Architecture, numHeads: number): number {
-  const count = config.positiveInteger(
-    'num_key_value_heads',
-    defaults[architecture].keyValueHeads ?? numHeads,
-  );
+function keyValueHeads(config: ConfigReader, fallback: number, numHeads: number): number {
+  const count = config.positiveInteger('num_key_value_heads', fallback);
   if (count > numHeads || numHeads % count !== 0) {
     throw config.error('num_key_value_heads', `a divisor of num_attention_heads (${numHeads})`);
   }
@@ -114,14 +111,13 @@ function keyValueHeads(config: ConfigReader, architecture: Architecture, numHead
 
 function parseHeadDim(
   config: ConfigReader,
-  architecture: Architecture,
+  fallback: number | undefined,
   hiddenSize: number,
   numHeads: number,
 ): number {
   let headDim = config.optionalPositiveInteger('head_dim');
   if (headDim === undefined) {
-    // Qwen3's default does not depend on the other sizes.
-    headDim = architecture === 'Qwen3ForCausalLM' ? 128 : hiddenSize / numHeads;
+    headDim = fallback ?? hiddenSize / numHeads;
     if (!Number.isInteger(headDim)) {
       throw config.error('num_attention_heads', `a divisor of hidden_size (${hiddenSize}), or a head_dim`);
     }
@@ -130,38 +126,7 @@ function parseHeadDim(
   return headDim;
 }
 
-/**
- * Mistral and Phi-3 use `sliding_window` in every layer. Qwen2 and Qwen3 use it only if `use_sliding_window`, in
- * the layers that `layer_types` names, or without that list in those from `max_window_layers` on. Llama has none.
- */
-function slidingWindows(
-  config: ConfigReader,
-  architecture: Architecture,
-  numLayers: number,
-  qwen: boolean,
-): (number | null)[] {
-  const none = new Array<number | null>(numLayers).fill(null);
-  if (architecture === 'LlamaForCausalLM') return none;
-  if (!qwen) {
-    // A Mistral config without the key has the window of the first Mistral; null says that there is none.
-    const absent = architecture === 'MistralForCausalLM' && config.isAbsent('sliding_window');
-    return none.fill(absent ? 4096 : (config.optionalPositiveInteger('sliding_window') ?? null));
-  }
-  if (!config.boolean('use_sliding_window', false)) return none;
-  const window = config.isAbsent('sliding_window') ? 4096 : config.optionalPositiveInteger('sliding_window');
-  if (window === undefined) return none;
-  const layerTypes = config.stringList('layer_types');
-  if (!layerTypes) {
-    const first = config.nonNegativeInteger('max_window_layers', 28);
-    return none.map((_, layer) => (layer >= first ? window : null));
-  }
-  const known = layerTypes.every((type) => type === 'full_attention' || type === 'sliding_attention');
-  if (!known || layerTypes.length !== numLayers) {
-    throw config.error('layer_types', `${numLayers} times "full_attention" or "sliding_attention"`);
-  }
-  return layerTypes.map((type) => (type === 'sliding_attention' ? window : null));
-}
-
-function firstId(generation: ConfigReader, config: ConfigReader, key: string): number | null {
-  return config.tokenIds(key)[0] ?? generation.tokenIds(key)[0] ?? null;
+/** The first id that one of the readers has. */
+function firstId(readers: readonly ConfigReader[], key: string): number | null {
+  return readers.flatMap((reader) => reader.tokenIds(key))[0] ?? null;
 }

@@ -102,6 +102,21 @@ export class ConfigReader {
     return value;
   }
 
+  /** Reads an object's own fields; absent, it has none. */
+  reader(key: string): ConfigReader {
+    return new ConfigReader(this.object(key) ?? {}, `${this.where}, ${key}`);
+  }
+
+  /** A list of at least `count` ones and zeros, cut to that length. */
+  flagList(key: string, count: number): boolean[] | undefined {
+    const value = this.raw(key);
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value) || value.length < count || !value.every((item) => item === 0 || item === 1)) {
+      throw this.error(key, `a list of ${count} ones and zeros, one for each layer`);
+    }
+    return value.slice(0, count).map((item) => item === 1);
+  }
+
   /** Token ids written as one number, a list, or not at all. */
   tokenIds(key: string): number[] {
     const value = this.raw(key);

@@ -71,25 +71,45 @@ export function linearsOf(shape: LayerShape): Linear[] {
   ];
 }
 
-/** The norms of a layer's two blocks, by their names within the layer. */
+/** The norms of a layer, by their names within it: before a block, and where there are such, of what it puts out. */
 export interface LayerNorms {
-  attention: { before: string };
-  feedForward: { before: string };
+  attention: BlockNorms;
+  feedForward: BlockNorms;
   /** Of every head's queries and keys by itself, before the rotation. */
   heads?: { query: string; key: string };
 }
 
-export function normsOf({ queryKeyNorm }: Pick<ModelConfig, 'queryKeyNorm'>): LayerNorms {
+export interface BlockNorms {
+  before: string;
+  after?: string;
+}
+
+export function normsOf(config: Pick<ModelConfig, 'queryKeyNorm' | 'normsAfterBlocks'>): LayerNorms {
   return {
-    attention: { before: 'input_layernorm' },
-    feedForward: { before: 'post_attention_layernorm' },
-    ...(queryKeyNorm ? { heads: { query: 'self_attn.q_norm', key: 'self_attn.k_norm' } } : {}),
+    ...(config.normsAfterBlocks
+      ? {
+          attention: { before: 'input_layernorm', after: 'post_attention_layernorm' },
+          feedForward: { before: 'pre_feedforward_layernorm', after: 'post_feedforward_layernorm' },
+        }
+      : {
+          attention: { before: 'input_layernorm' },
+          feedForward: { before: 'post_attention_layernorm' },
+        }),
+    ...(config.queryKeyNorm ? { heads: { query: 'self_attn.q_norm', key: 'self_attn.k_norm' } } : {}),
   };
 }
 
 /** The prefix of a layer's names. */
 export function layerName(layer: number): string {
   return `model.layers.${layer}`;
+}
+
+/**
+ * A tensor's name as a language model alone has it: beside a vision model, transformers 5 calls its layers
+ * `model.language_model.layers.0`, transformers 4 `language_model.model.layers.0`.
+ */
+export function textName(name: string): string {
+  return name.replace(/^model\.language_model\./, 'model.').replace(/^language_model\./, '');
 }
 
 /** The token embeddings and the last norm. */
@@ -112,7 +132,9 @@ export function expectedTensors(config: ModelConfig): Map<string, number[]> {
       shapes.set(`${prefix}.${name}.weight`, [outFeatures, inFeatures]);
       if (bias) shapes.set(`${prefix}.${name}.bias`, [outFeatures]);
     }
-    for (const name of [attention.before, feedForward.before]) {
+    for (const name of [attention, feedForward].flatMap(
+      (norms: BlockNorms) => Object.values(norms) as string[],
+    )) {
       shapes.set(`${prefix}.${name}.weight`, [hiddenSize]);
     }
     for (const name of Object.values(heads ?? {})) shapes.set(`${prefix}.${name}.weight`, [headDim]);

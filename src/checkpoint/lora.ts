@@ -3,7 +3,7 @@ import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../protocol/errors.ts';
 import { readJsonObject, writeAtomically } from './files.ts';
-import { linearsOf, loraLinearName, loraTargets } from './layers.ts';
+import { linearsOf, loraLinearName, loraTargets, textName } from './layers.ts';
 import type { LoraTarget } from './layers.ts';
 import { parseLoraConfig } from './loraConfig.ts';
 import type { LoraConfig } from './loraConfig.ts';
@@ -15,9 +15,9 @@ import type { LoraAdapter, LoraPair, ModelConfig } from './types.ts';
 /** The prefix that PEFT puts before a causal language model's own names. */
 const peftPrefix = 'base_model.model.';
 
-/** base_model.model.model.layers.3.mlp.down_proj.lora_A.weight; older files have an adapter's name before "weight". */
-const keyPattern =
-  /^base_model\.model\.(model\.layers\.(\d{1,6})\.mlp\.(\w+))\.lora_([AB])(?:\.\w+)?\.weight$/;
+/** model.layers.3.mlp.down_proj.lora_A.weight; older files have an adapter's name before "weight". */
+const keyPattern = /^(.+)\.lora_([AB])(?:\.\w+)?\.weight$/;
+const modulePattern = /^model\.layers\.(\d{1,6})\.mlp\.(\w+)$/;
 
 /**
  * Reads a PEFT LoRA folder (adapter_config.json with adapter_model.safetensors or .bin) whose adapters sit on the
@@ -45,6 +45,8 @@ export async function readLoraAdapter(folder: string, config: ModelConfig): Prom
 }
 
 interface Factors {
+  /** The linear layer's name in the file, as the patterns of adapter_config.json mean it. */
+  module: string;
   a?: StoredTensor;
   b?: StoredTensor;
 }
@@ -53,15 +55,20 @@ function sortFactors(file: TensorFile, config: ModelConfig): Map<LoraTarget, Fac
   const targets = loraTargets(config);
   const factors = new Map<LoraTarget, Factors>();
   for (const tensor of file.tensors) {
-    const match = keyPattern.exec(tensor.name);
+    const key = tensor.name.startsWith(peftPrefix)
+      ? keyPattern.exec(tensor.name.slice(peftPrefix.length))
+      : null;
+    const [, fullName = '', letter] = key ?? [];
+    const name = textName(fullName);
+    const match = modulePattern.exec(name);
     if (!match) {
       const modules = linearsOf(config).filter(({ lora }) => lora);
       throw new UserError(
         `${file.path} adapts "${tensor.name.slice(0, 120)}"; only LoRA on the feed-forward layers ` +
-          `(${modules.map(({ name }) => name.replace('mlp.', '')).join(', ')}) is supported.`,
+          `(${modules.map((linear) => linear.name.replace('mlp.', '')).join(', ')}) is supported.`,
       );
     }
-    const [, name, layer, module, letter] = match;
+    const [, layer, module] = match;
     const target = targets.find((candidate) => candidate.name === name);
     if (!target) {
       throw new UserError(
@@ -71,7 +78,7 @@ function sortFactors(file: TensorFile, config: ModelConfig): Map<LoraTarget, Fac
               'another model.',
       );
     }
-    const entry = factors.get(target) ?? {};
+    const entry: Factors = factors.get(target) ?? { module: fullName };
     const side = letter === 'A' ? 'a' : 'b';
     if (entry[side]) throw new UserError(`${file.path} holds lora_${letter} of ${target.key} twice.`);
     entry[side] = tensor;
@@ -83,18 +90,18 @@ function sortFactors(file: TensorFile, config: ModelConfig): Map<LoraTarget, Fac
 async function readPair(
   file: TensorFile,
   { name, inFeatures, outFeatures }: LoraTarget,
-  { a, b }: Factors,
+  { module, a, b }: Factors,
   lora: LoraConfig,
 ): Promise<LoraPair> {
   if (!a || !b) throw new UserError(`${file.path} lacks ${a ? 'lora_B' : 'lora_A'} of ${name}.`);
-  const rank = lora.rankOf(name);
+  const rank = lora.rankOf(module);
   return {
     a: await readFactor(file, a, [rank, inFeatures]),
     b: await readFactor(file, b, [outFeatures, rank]),
     rank,
     inFeatures,
     outFeatures,
-    scaling: lora.scalingOf(name),
+    scaling: lora.scalingOf(module),
   };
 }
 

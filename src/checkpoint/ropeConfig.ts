@@ -2,7 +2,7 @@ import { UserError } from '../protocol/errors.ts';
 import { ConfigReader } from './configReader.ts';
 import { isJsonObject } from './files.ts';
 import type { JsonObject } from './files.ts';
-import type { Architecture, RopeConfig } from './types.ts';
+import type { ModelConfig, RopeConfig } from './types.ts';
 
 const ropeTypes = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'] as const;
 
@@ -11,21 +11,29 @@ const ropeTypes = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope']
  * an object whose kind is `rope_type`, in old files `type`); transformers 5 writes `rope_parameters` with theta
  * inside. Defaults are those of transformers' modeling_rope_utils.
  *
- * @param headDim to check the lengths of longrope's factors
+ * @param sizes headDim to check the lengths of longrope's factors
+ * @param options.parameters instead of those two objects
+ * @param options.theta where the parameters have none
+ * @param options.yarnIsLongrope the name "yarn" means longrope
  */
 export function parseRope(
   config: ConfigReader,
-  architecture: Architecture,
-  headDim: number,
-  maxPositionEmbeddings: number,
-  where: string,
+  sizes: Pick<ModelConfig, 'headDim' | 'maxPositionEmbeddings'>,
+  options: { parameters?: JsonObject; theta?: number; yarnIsLongrope?: boolean } = {},
 ): RopeConfig {
-  const scaling = oneForAllLayers(config.object('rope_scaling') ?? config.object('rope_parameters'), where);
+  const { where } = config;
+  const { headDim, maxPositionEmbeddings } = sizes;
+  const scaling =
+    options.parameters ??
+    oneForAllLayers(config.object('rope_scaling') ?? config.object('rope_parameters'), where);
   const rope = new ConfigReader(scaling, `${where}, rope parameters`);
-  const type = ropeType(rope, architecture);
+  const type = ropeType(rope, options.yarnIsLongrope ?? false);
   const result: RopeConfig = {
     type,
-    theta: rope.optionalPositiveNumber('rope_theta') ?? config.positiveNumber('rope_theta', 10000),
+    theta:
+      rope.optionalPositiveNumber('rope_theta') ??
+      options.theta ??
+      config.positiveNumber('rope_theta', 10000),
     partialRotaryFactor:
       rope.optionalPositiveNumber('partial_rotary_factor') ??
       config.positiveNumber('partial_rotary_factor', 1),
@@ -75,17 +83,17 @@ export function parseRope(
   return withoutUndefined(result);
 }
 
-function ropeType(rope: ConfigReader, architecture: Architecture): RopeConfig['type'] {
+function ropeType(rope: ConfigReader, yarnIsLongrope: boolean): RopeConfig['type'] {
   const key = rope.has('rope_type') ? 'rope_type' : 'type';
   const word = rope.string(key, 'default');
-  // Phi-3's first files said "su", and "yarn" where they meant the same.
-  if (word === 'su' || (architecture === 'Phi3ForCausalLM' && word === 'yarn')) return 'longrope';
+  // Phi-3's first files said "su"
+  if (word === 'su' || (yarnIsLongrope && word === 'yarn')) return 'longrope';
   const type = ropeTypes.find((known) => known === word);
   if (!type) throw rope.error(key, `one of ${ropeTypes.join(', ')}`);
   return type;
 }
 
-/** transformers 5 may write parameters per layer type; architectures here have one rotation for all layers. */
+/** transformers 5 may write parameters per layer type; here they must be the same for all. */
 function oneForAllLayers(parameters: JsonObject | undefined, where: string): JsonObject {
   if (!parameters) return {};
   const values = Object.values(parameters);

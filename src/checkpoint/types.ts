@@ -68,6 +68,10 @@ export const architectures = [
   'Qwen2ForCausalLM',
   'Phi3ForCausalLM',
   'Qwen3ForCausalLM',
+  'Gemma3ForCausalLM',
+  'Gemma3ForConditionalGeneration',
+  'SmolLM3ForCausalLM',
+  'GraniteForCausalLM',
 ] as const;
 export type Architecture = (typeof architectures)[number];
 
@@ -103,17 +107,34 @@ export interface ModelConfig {
   headDim: number;
   rmsNormEps: number;
   maxPositionEmbeddings: number;
-  rope: RopeConfig;
+  /** Per layer: its rotation, null where queries and keys are not rotated. Layers that rotate alike share one object. */
+  ropes: readonly (RopeConfig | null)[];
   /** Per layer: keys i-window < j <= i are seen by query i; null = full attention. */
-  slidingWindows: (number | null)[];
+  slidingWindows: readonly (number | null)[];
   tieWordEmbeddings: boolean;
   /** Whether q/k/v, o and the MLP have biases in the file. */
   attentionBias: { qkv: boolean; output: boolean };
   mlpBias: boolean;
   /** Phi-3: one qkv_proj and one gate_up_proj tensor. */
   fusedProjections: boolean;
-  /** Qwen3: RMSNorm on every head's q and k before the rotation. */
+  /** Qwen3, Gemma 3: RMSNorm on every head's q and k before the rotation. */
   queryKeyNorm: boolean;
+  /** Gemma 3: norms after the attention and feed-forward blocks, too. */
+  normsAfterBlocks: boolean;
+  /** A norm multiplies by its weight plus this: 1 in Gemma 3's safetensors, whose weights lie around 0. */
+  normWeightOffset: 0 | 1;
+  /** Of the feed-forward layers' gate: SiLU, or GELU by its tanh formula. */
+  activation: 'silu' | 'gelu_tanh';
+  /** Factor on products of queries and keys before the softmax; 1 / sqrt(headDim) in most models. */
+  scoreScale: number;
+  /** Factors on token embeddings and virtual tokens, on what a block adds, and on the logits; 1 in most models. */
+  embeddingScale: number;
+  residualScale: number;
+  logitsScale: number;
+  /** Whether hidden states grow beyond the range of float16. */
+  exceedsFloat16: boolean;
+  /** The text part of a model that reads images, too; its other parts are left out. */
+  textPartOnly: boolean;
   bosTokenId: number | null;
   /** From generation_config.json if present, else config.json. */
   eosTokenIds: number[];

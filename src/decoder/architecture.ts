@@ -3,7 +3,14 @@
  * How an operation is emitted is the caller's: inference uses fused operators (inferenceGraph.ts), training uses
  * operators whose gradients are known.
  */
-import { finalNormName, layerName, linearsOf, normsOf, type Product } from '../checkpoint/layers.ts';
+import {
+  finalNormName,
+  layerName,
+  linearsOf,
+  normsOf,
+  type BlockNorms,
+  type Product,
+} from '../checkpoint/layers.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import type { Value } from '../onnx/graph.ts';
 
@@ -11,31 +18,37 @@ import type { Value } from '../onnx/graph.ts';
 export interface DecoderOperators {
   add(a: Value, b: Value): Value;
   multiply(a: Value, b: Value): Value;
-  silu(x: Value): Value;
+  /** Times a number; 1 emits nothing. */
+  scale(x: Value, factor: number): Value;
+  /** The feed-forward layers' activation function. */
+  activation(x: Value): Value;
   /** Cuts the last axis into pieces of these sizes. */
   split(x: Value, sizes: readonly number[]): Value[];
   /** RMSNorm over the last axis with the weight of this name. */
   rmsNorm(x: Value, weightName: string): Value;
-  /** RMSNorm of every head by itself (Qwen3): x is (tokens, heads * headDim). */
+  /** RMSNorm of every head by itself (Qwen3, Gemma 3): x is (tokens, heads * headDim). */
   headNorm(x: Value, weightName: string, heads: number): Value;
   /** x Wᵀ + b, with the LoRA of this layer where it is a target. */
   linear(x: Value, name: string, bias: boolean): Value;
-  /** Rotates q and k, appends to the layer's cache, attends causally (within the layer's window). */
+  /** Rotates q and k (where the layer does), appends to the layer's cache, attends causally (within the layer's window). */
   attention(layer: number, q: Value, k: Value, v: Value): Value;
 }
 
 /**
  * Emits all layers and the final norm.
- * @param inputsEmbeds (tokens, hiddenSize)
+ * @param inputsEmbeds (tokens, hiddenSize), unscaled
  * @returns the last hidden states (tokens, hiddenSize), to which the head applies
  */
 export function emitDecoder(operators: DecoderOperators, config: ModelConfig, inputsEmbeds: Value): Value {
   const norms = normsOf(config);
-  let hidden = inputsEmbeds;
+  let hidden = operators.scale(inputsEmbeds, config.embeddingScale);
   for (let layer = 0; layer < config.numLayers; layer++) {
     const prefix = layerName(layer);
-    const block = (norm: { before: string }, emit: (x: Value) => Value): void => {
-      hidden = operators.add(hidden, emit(operators.rmsNorm(hidden, `${prefix}.${norm.before}.weight`)));
+    const norm = (x: Value, name: string): Value => operators.rmsNorm(x, `${prefix}.${name}.weight`);
+    const block = ({ before, after }: BlockNorms, emit: (x: Value) => Value): void => {
+      const output = emit(norm(hidden, before));
+      const update = after === undefined ? output : norm(output, after);
+      hidden = operators.add(hidden, operators.scale(update, config.residualScale));
     };
     block(norms.attention, (x) => emitAttention(operators, config, layer, x));
     block(norms.feedForward, (x) => emitFeedForward(operators, config, layer, x));
@@ -60,7 +73,7 @@ function emitFeedForward(operators: DecoderOperators, config: ModelConfig, layer
   const { intermediateSize } = config;
   const sizes = [intermediateSize, intermediateSize];
   const [gate, up] = emitProduct(operators, config, layer, 'mlp.gate_up_proj', x, sizes);
-  const activated = operators.multiply(operators.silu(gate!), up!);
+  const activated = operators.multiply(operators.activation(gate!), up!);
   return emitProduct(operators, config, layer, 'mlp.down_proj', activated)[0]!;
 }
 

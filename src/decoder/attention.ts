@@ -2,12 +2,11 @@
  * How the inference graph attends, which depends on where keys and values lie. Queries, keys and values come as
  * (tokens, heads * headDim), and so goes the result.
  */
-import type { ModelConfig } from '../checkpoint/types.ts';
+import type { ModelConfig, RopeConfig } from '../checkpoint/types.ts';
 import { microsoftDomain, type Graph, type Value } from '../onnx/graph.ts';
 import { castTo, type ActivationType } from './graphWeights.ts';
 import { biasName } from './keyValueMemory.ts';
-import { emitRotaryEmbedding } from './operators.ts';
-import { rotaryDim } from './rope.ts';
+import { emitRotaryEmbedding, tableInputs, type TableValues } from './operators.ts';
 
 export interface AttentionEmitter {
   emit(layer: number, q: Value, k: Value, v: Value): Value;
@@ -17,15 +16,15 @@ export interface AttentionEmitter {
  * Keys and values in a list of slots (hostKeyValues.ts): all new positions, of whatever sequences, are one list of
  * queries over all slots, and a mask says who sees whom.
  *
- * Inputs: `cos_cache`, `sin_cache` (tokens, rotaryDim / 2): each new position's rows; `attention_bias` (tokens, past +
- * tokens), `attention_bias.W` in layers with a window of W: 0 where a position sees a slot, else -Infinity;
+ * Inputs: `cos_cache`, `sin_cache` (tokens, rotaryDim / 2): each new position's rows (`cos_cache.1`, … where layers rotate
+ * in several ways); `attention_bias` (tokens, past + tokens), `attention_bias.W` in layers with a window of W: 0 where a position sees a slot, else -Infinity;
  * `past_key.N`, `past_value.N` (past, keyValueHeads, headDim). Outputs: `new_key.N`, `new_value.N` (tokens,
  * keyValueHeads, headDim), which the host appends: the runtime's binding would copy whole caches at every pass.
  */
 export class SlotAttention implements AttentionEmitter {
   private readonly graph: Graph;
   private readonly config: ModelConfig;
-  private readonly tables: { cos: Value; sin: Value };
+  private readonly tables: ReadonlyMap<RopeConfig | null, TableValues>;
   private readonly biases = new Map<number | null, Value>();
   /** int64 [keyValueHeads, group, tokens, slots] and [keyValueHeads, group * tokens, slots] */
   private readonly scoreShapes: { byHead: Value; byKeyHead: Value };
@@ -33,11 +32,7 @@ export class SlotAttention implements AttentionEmitter {
   constructor(graph: Graph, config: ModelConfig) {
     this.graph = graph;
     this.config = config;
-    const halfDim = rotaryDim(config) / 2;
-    this.tables = {
-      cos: graph.input('cos_cache', 'float32', ['tokens', halfDim]),
-      sin: graph.input('sin_cache', 'float32', ['tokens', halfDim]),
-    };
+    this.tables = tableInputs(graph, config, 'float32', 'tokens');
     for (const window of new Set(config.slidingWindows)) {
       this.biases.set(window, graph.input(biasName(window), 'float32', ['tokens', 'slots']));
     }
@@ -54,7 +49,7 @@ export class SlotAttention implements AttentionEmitter {
 
   emit(layer: number, q: Value, k: Value, v: Value): Value {
     const { graph } = this;
-    const { numHeads, numKeyValueHeads, headDim, slidingWindows } = this.config;
+    const { numHeads, numKeyValueHeads, headDim, slidingWindows, scoreScale } = this.config;
     const group = numHeads / numKeyValueHeads;
     const newDims = ['tokens', numKeyValueHeads, headDim];
     const perHead = (x: Value): Value =>
@@ -64,17 +59,17 @@ export class SlotAttention implements AttentionEmitter {
       graph.output(`new_${kind}.${layer}`, x, newDims);
       return graph.node('Concat', [past, x], { axis: 0 }); // (slots, keyValueHeads, headDim)
     };
-    const keys = withPast('key', perHead(this.rotate(k, numKeyValueHeads)));
+    const keys = withPast('key', perHead(this.rotate(layer, k, numKeyValueHeads)));
     const values = withPast('value', perHead(v));
 
     // the query heads of one key head, of all tokens, are the rows of one product
     const heads = graph.node('Reshape', [
-      this.rotate(q, numHeads),
+      this.rotate(layer, q, numHeads),
       graph.integers(-1, numKeyValueHeads, group, headDim),
     ]);
     const byKeyHead = graph.node('Transpose', [heads], { perm: [1, 2, 0, 3] });
     const queries = graph.node('Reshape', [byKeyHead, graph.integers(numKeyValueHeads, -1, headDim)]);
-    const scores = this.multiply(queries, keys, { transB: 1, alpha: { float: 1 / Math.sqrt(headDim) } });
+    const scores = this.multiply(queries, keys, { transB: 1, alpha: { float: scoreScale } });
 
     const bias = this.biases.get(slidingWindows[layer] ?? null)!;
     const masked = graph.node('Add', [graph.node('Reshape', [scores, this.scoreShapes.byHead]), bias]);
@@ -97,11 +92,13 @@ export class SlotAttention implements AttentionEmitter {
     );
   }
 
-  /** (tokens, heads * headDim) to (1, tokens, heads * headDim), rotated: token i by row i of the tables */
-  private rotate(x: Value, heads: number): Value {
+  /** (tokens, heads * headDim) to (1, tokens, heads * headDim), rotated: token i by row i of the layer's tables */
+  private rotate(layer: number, x: Value, heads: number): Value {
     const { graph, config } = this;
+    const rope = config.ropes[layer] ?? null;
+    if (!rope) return x;
     const tokens = graph.node('Reshape', [x, graph.integers(1, -1, heads * config.headDim)]);
-    return emitRotaryEmbedding(graph, config, tokens, heads, graph.integers(0), this.tables);
+    return emitRotaryEmbedding(graph, config, rope, tokens, heads, graph.integers(0), this.tables.get(rope)!);
   }
 }
 
@@ -109,7 +106,7 @@ export class SlotAttention implements AttentionEmitter {
  * Keys and values in batches on a device (deviceKeyValues.ts): the runtime's fused attention, rotation included.
  *
  * Inputs: `seqlens_k` int32 (batch): each row's number of keys, new ones included, minus 1; `total_sequence_length`
- * int32: the largest of these numbers, plus 1; `cos_cache`, `sin_cache` (positions, rotaryDim / 2); `past_key.N`,
+ * int32: the largest of these numbers, plus 1; `cos_cache`, `sin_cache` (positions, rotaryDim / 2), as above; `past_key.N`,
  * `past_value.N` (batch, keyValueHeads, past, headDim). Outputs: `present_key.N`, `present_value.N`, as long as the
  * past's capacity or the total, whichever is larger.
  */
@@ -118,7 +115,8 @@ export class FusedAttention implements AttentionEmitter {
   private readonly config: ModelConfig;
   private readonly type: ActivationType;
   private readonly batchShape: Value;
-  private readonly shared: Value[];
+  private readonly tables: ReadonlyMap<RopeConfig | null, TableValues>;
+  private readonly lengths: Value[];
   private readonly attentionSink: Value | undefined;
 
   /**
@@ -131,18 +129,17 @@ export class FusedAttention implements AttentionEmitter {
     this.type = type;
     this.batchShape = batchShape;
     if (plain) this.attentionSink = noSink(graph, config.numHeads, type);
-    const tableDims = ['positions', rotaryDim(config) / 2];
-    this.shared = [
+    this.lengths = [
       graph.input('seqlens_k', 'int32', ['batch']),
       graph.input('total_sequence_length', 'int32', []),
-      graph.input('cos_cache', type, tableDims),
-      graph.input('sin_cache', type, tableDims),
     ];
+    this.tables = tableInputs(graph, config, type, 'positions');
   }
 
   emit(layer: number, q: Value, k: Value, v: Value): Value {
     const { graph, type } = this;
-    const { numHeads, numKeyValueHeads, headDim, slidingWindows } = this.config;
+    const { numHeads, numKeyValueHeads, headDim, slidingWindows, ropes, scoreScale } = this.config;
+    const tables = this.tables.get(ropes[layer] ?? null);
     const dims = (positions: string): (string | number)[] => ['batch', numKeyValueHeads, positions, headDim];
     const past = ['past_key', 'past_value'].map((name) =>
       graph.input(`${name}.${layer}`, type, dims('past')),
@@ -153,15 +150,16 @@ export class FusedAttention implements AttentionEmitter {
       [
         ...[query!, key!, value!],
         ...past,
-        ...this.shared,
+        ...this.lengths,
+        ...(tables ? [tables.cos, tables.sin] : [null, null]),
         ...(this.attentionSink ? [null, null, this.attentionSink] : []),
       ],
       [type, type, type],
       {
         num_heads: numHeads,
         kv_num_heads: numKeyValueHeads,
-        do_rotary: 1,
-        scale: { float: 1 / Math.sqrt(headDim) },
+        do_rotary: tables ? 1 : 0,
+        scale: { float: scoreScale },
         local_window_size: slidingWindows[layer] ?? -1,
         ...(this.attentionSink ? { smooth_softmax: 1 } : {}),
       },

@@ -15,7 +15,7 @@ import {
   type Sequence,
 } from './keyValueMemory.ts';
 import { ropeRegime, type RopeTables } from './rope.ts';
-import { RotaryTables } from './rotaryTables.ts';
+import { RotaryTables, tableFeeds } from './rotaryTables.ts';
 
 interface Batch {
   /** Per layer keys, then values: (rows, keyValueHeads, capacity, headDim). */
@@ -43,7 +43,7 @@ export class DeviceKeyValues implements KeyValueMemory {
   private readonly device: DeviceTensors;
   private readonly tables: RotaryTables;
   /** Tables that lie on the device. */
-  private readonly uploaded = new Map<RopeTables, { cos: Tensor; sin: Tensor }>();
+  private readonly uploaded = new Map<readonly RopeTables[], Record<string, Tensor>>();
 
   constructor(config: ModelConfig, device: DeviceTensors) {
     this.config = config;
@@ -74,7 +74,7 @@ export class DeviceKeyValues implements KeyValueMemory {
     leave(deviceSequence(sequence).batch);
   }
 
-  /** Several sequences go together with one new position each, if they use the same rotary table. */
+  /** Several sequences go together with one new position each, if they use the same rotary tables. */
   passes(runs: readonly Run[]): Run[][] {
     if (runs.some((run) => positionsOf(run, this.config) > 1)) return runs.map((run) => [run]);
     return [...Map.groupBy(runs, ({ ropeLength }) => ropeRegime(this.config, ropeLength)).values()];
@@ -84,7 +84,7 @@ export class DeviceKeyValues implements KeyValueMemory {
   async feeds(pass: readonly Run[]): Promise<Record<string, Tensor>> {
     const batch = await this.asBatch(pass.map(({ sequence }) => deviceSequence(sequence)));
     const totals = pass.map((run) => run.sequence.length + positionsOf(run, this.config));
-    const { cos, sin } = await this.rotaryTables(batch.capacity, pass[0]!.ropeLength);
+    const tables = await this.rotaryTables(batch.capacity, pass[0]!.ropeLength);
     const names = keyValueNames(this.config, 'past');
     return {
       seqlens_k: new Tensor(
@@ -93,8 +93,7 @@ export class DeviceKeyValues implements KeyValueMemory {
         [batch.rows],
       ),
       total_sequence_length: new Tensor('int32', Int32Array.of(Math.max(...totals)), []),
-      cos_cache: cos,
-      sin_cache: sin,
+      ...tables,
       ...Object.fromEntries(batch.tensors.map((tensor, index) => [names[index]!, tensor])),
     };
   }
@@ -107,7 +106,7 @@ export class DeviceKeyValues implements KeyValueMemory {
   }
 
   dispose(): Promise<void> {
-    for (const tables of this.uploaded.values()) disposeTables(tables);
+    for (const feeds of this.uploaded.values()) for (const tensor of Object.values(feeds)) tensor.dispose();
     this.uploaded.clear();
     return Promise.resolve();
   }
@@ -134,20 +133,16 @@ export class DeviceKeyValues implements KeyValueMemory {
     return { tensors, rows: rows.length, capacity, owners: rows.length };
   }
 
-  private async rotaryTables(
-    positions: number,
-    sequenceLength: number,
-  ): Promise<{ cos: Tensor; sin: Tensor }> {
+  private async rotaryTables(positions: number, sequenceLength: number): Promise<Record<string, Tensor>> {
     const tables = this.tables.get(positions, sequenceLength);
     let uploaded = this.uploaded.get(tables);
     if (!uploaded) {
       // those replaced by larger ones, or of lengths that are past
       if (this.uploaded.size > 2) await this.dispose();
-      const dims = [tables.positions, tables.halfDim];
-      uploaded = {
-        cos: await this.device.upload(new Tensor('float32', tables.cos, dims)),
-        sin: await this.device.upload(new Tensor('float32', tables.sin, dims)),
-      };
+      uploaded = {};
+      for (const [name, tensor] of Object.entries(tableFeeds(tables))) {
+        uploaded[name] = await this.device.upload(tensor);
+      }
       this.uploaded.set(tables, uploaded);
     }
     return uploaded;
@@ -164,9 +159,4 @@ function leave(batch: Batch): void {
 function deviceSequence(sequence: Sequence): DeviceSequence {
   if (sequence instanceof DeviceSequence) return sequence;
   throw new Error('The sequence lies in the memory of another device.');
-}
-
-function disposeTables({ cos, sin }: { cos: Tensor; sin: Tensor }): void {
-  cos.dispose();
-  sin.dispose();
 }

@@ -46,14 +46,32 @@ export class CheckpointWeights implements GraphWeights {
   }
 }
 
-/** A stored tensor as a value of this type: it is converted once, when the session folds constants. */
+/**
+ * A stored tensor as a value of this type, its rows in the model's order: it is converted once, when the session folds
+ * constants.
+ */
 export function externalWeight(
   graph: Graph,
   location: TensorLocation,
   type: ActivationType = 'float32',
 ): Value {
   const stored = graph.external(location.name, location as ExternalData);
-  return castTo(graph, stored, type, `${location.name}/${type}`);
+  const value = castTo(graph, stored, type, `${location.name}/${type}`);
+  return location.interleavedHeadDim === undefined
+    ? value
+    : emitHalves(graph, value, location.shape, location.interleavedHeadDim);
+}
+
+/**
+ * Puts the rows of each head, which alternate between the two halves of the rotation, back into halves: see
+ * TensorLocation.
+ * @param shape (out, in), or (out) of a bias
+ */
+function emitHalves(graph: Graph, value: Value, shape: readonly number[], headDim: number): Value {
+  const rest = shape.slice(1);
+  const pairs = graph.node('Reshape', [value, graph.integers(-1, headDim / 2, 2, ...rest)]);
+  const halves = graph.node('Transpose', [pairs], { perm: [0, 2, 1, 3].slice(0, 3 + rest.length) });
+  return graph.node('Reshape', [halves, graph.integers(...shape)]);
 }
 
 /** The value in another type; itself if it has it. */

@@ -14,8 +14,8 @@ import {
   type Run,
   type Sequence,
 } from './keyValueMemory.ts';
-import { rotaryDim } from './rope.ts';
-import { RotaryTables } from './rotaryTables.ts';
+import { distinctRopes, rotaryDim } from './rope.ts';
+import { RotaryTables, tableFeeds } from './rotaryTables.ts';
 
 /** Growth of a storage that is full: growing copies it. */
 const growth = 1.5;
@@ -174,19 +174,22 @@ export class HostKeyValues implements KeyValueMemory {
 
   /** A row of the tables for each new position. */
   private rotaryRows(runs: readonly PlacedRun[], positions: number): Record<string, Tensor> {
-    const halfDim = rotaryDim(this.config) / 2;
-    const cos = new Float32Array(positions * halfDim);
-    const sin = new Float32Array(positions * halfDim);
+    const rows = distinctRopes(this.config).map((rope) => {
+      const halfDim = rotaryDim(this.config, rope) / 2;
+      const size = positions * halfDim;
+      return { cos: new Float32Array(size), sin: new Float32Array(size), positions, halfDim };
+    });
     let row = 0;
     for (const { from, count, ropeLength } of runs) {
-      const tables = this.tables.get(from + count, ropeLength);
-      const rows = [from * halfDim, (from + count) * halfDim] as const;
-      cos.set(tables.cos.subarray(...rows), row * halfDim);
-      sin.set(tables.sin.subarray(...rows), row * halfDim);
+      for (const [index, tables] of this.tables.get(from + count, ropeLength).entries()) {
+        const { cos, sin, halfDim } = rows[index]!;
+        const range = [from * halfDim, (from + count) * halfDim] as const;
+        cos.set(tables.cos.subarray(...range), row * halfDim);
+        sin.set(tables.sin.subarray(...range), row * halfDim);
+      }
       row += count;
     }
-    const dims = [positions, halfDim];
-    return { cos_cache: new Tensor('float32', cos, dims), sin_cache: new Tensor('float32', sin, dims) };
+    return tableFeeds(rows);
   }
 }
 

@@ -23,7 +23,7 @@ export interface InferenceGraphOptions {
 /**
  * Emits the inference graph of a checkpoint.
  *
- * Inputs: `inputs_embeds` float32 (tokens, hiddenSize); `logits_indices` int64: the tokens whose logits are wanted;
+ * Inputs: `inputs_embeds` float32 (tokens, hiddenSize), as the embedding matrix has them; `logits_indices` int64: the tokens whose logits are wanted;
  * those of the attention; with `lora` or an attention on a device `batch_shape` int64: [batch, sequence, -1], the
  * tokens as rows of a batch; `lora_a.L.M` (batch, in, rank), `lora_b.L.M` (batch, rank, out), the scaling folded
  * into B.
@@ -99,6 +99,7 @@ class InferenceOperators extends CommonOperators implements DecoderOperators {
 
   /** The language-model head on (rows, hiddenSize): logits (rows, vocabSize). */
   head(hidden: Value): Value {
-    return this.weights.linear(hidden, headName(this.config), false);
+    const logits = this.weights.linear(hidden, headName(this.config), false);
+    return this.scale(logits, this.config.logitsScale);
   }
 }

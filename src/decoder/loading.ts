@@ -8,6 +8,7 @@ import type { Checkpoint } from '../checkpoint/types.ts';
 import { UserError } from '../protocol/errors.ts';
 import { chooseDevice, type ChosenDevice } from './device.ts';
 import { choosePrecision, worthPacking } from './precision.ts';
+import { distinctRopes, rotaryDim } from './rope.ts';
 import { DecoderSession } from './session.ts';
 import type { DecoderOptions, Device } from './types.ts';
 
@@ -29,26 +30,30 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
     precision,
     threads: options.threads,
     plainAttention: device.webgpu?.fusedAttention === false,
-    float16: device.webgpu?.float16 ?? false,
+    float16: (device.webgpu?.float16 ?? false) && !checkpoint.config.exceedsFloat16,
     packWeights: device.device === 'cpu' && worthPacking(checkpoint, precision),
     ...(precision === 'int8' || precision === 'int4'
       ? { quantized: await makeOrFind(checkpoint, precision, options) }
       : {}),
   });
-  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}` };
+  const part = checkpoint.config.textPartOnly ? '; only the text part is loaded: images are not read' : '';
+  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}${part}` };
 }
 
-/** The runtime's fused attention, which a GPU is for, takes heads of 16, 32, 48… values only; the CPU any. */
-async function deviceFor(
-  { path, config: { headDim } }: Checkpoint,
-  wanted: Device | 'auto',
-): Promise<ChosenDevice> {
+/** The runtime's fused attention, which a GPU is for, takes heads and rotations of 16, 32, 48… values only; the CPU any. */
+async function deviceFor({ path, config }: Checkpoint, wanted: Device | 'auto'): Promise<ChosenDevice> {
   const device = await chooseDevice(wanted);
-  if (device.device !== 'webgpu' || headDim % 16 === 0) return device;
-  if (wanted === 'auto')
-    return { device: 'cpu', reason: `attention heads of ${headDim} values are for the CPU only` };
+  if (device.device !== 'webgpu') return device;
+  const sizes = [config.headDim, ...distinctRopes(config).map((rope) => rotaryDim(config, rope))];
+  const odd = sizes.find((size) => size % 16 !== 0);
+  if (odd === undefined) return device;
+  const what =
+    odd === config.headDim
+      ? `attention heads of ${odd} values`
+      : `${odd} rotated values in each attention head`;
+  if (wanted === 'auto') return { device: 'cpu', reason: `${what} are for the CPU only` };
   throw new UserError(
-    `The model in ${path} has attention heads of ${headDim} values; on ${wanted} only multiples of 16 can be run: use cpu or auto.`,
+    `The model in ${path} has ${what}; on ${wanted} only multiples of 16 can be run: use cpu or auto.`,
   );
 }
 

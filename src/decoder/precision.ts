@@ -36,6 +36,12 @@ export function choosePrecision(
   if (wanted === 'f16' && device === 'cpu') {
     throw new UserError('The precision f16 needs a GPU: on the CPU use f32, int8 or int4 (or auto).');
   }
+  const { exceedsFloat16, architecture } = checkpoint.config;
+  if (wanted === 'f16' && exceedsFloat16) {
+    throw new UserError(
+      `The hidden states of a ${architecture} grow beyond what float16 can hold: use f32, int8, int4 or auto.`,
+    );
+  }
   if (wanted === 'f16' && webgpu?.float16 === false) {
     throw new UserError('This WebGPU adapter does not compute in float16: use f32, int8, int4 or auto.');
   }
@@ -47,6 +53,14 @@ export function choosePrecision(
   if (device !== 'cpu') {
     if (isAtMost('f32', largestFloat32OnGpu)) {
       return { precision: 'f32', reason: `the model is small (${size('f32')} in float32)` };
+    }
+    if (exceedsFloat16) {
+      return isAtMost('f32', largestFloat16OnGpu)
+        ? { precision: 'f32', reason: `its hidden states grow beyond float16; ${size('f32')} in float32` }
+        : {
+            precision: 'int4',
+            reason: `${size('f32')} in float32 may be more than the GPU's memory, ${size('int4')} in int4`,
+          };
     }
     if (webgpu?.float16 === false || device !== 'webgpu') {
       return { precision: 'f32', reason: 'the device was not seen to compute in float16' };

@@ -13,17 +13,33 @@ export interface RopeTables {
   halfDim: number;
 }
 
+/** The rotations of a model's layers, each once, in the order of the first layers that use them. */
+export function distinctRopes({ ropes }: ModelConfig): RopeConfig[] {
+  return [...new Set(ropes)].filter((rope) => rope !== null);
+}
+
+/** The graph's inputs with the cosines and sines of a rotation, by its place in `distinctRopes`. */
+export function tableNames(index: number): { cos: string; sin: string } {
+  const suffix = index === 0 ? '' : `.${index}`;
+  return { cos: `cos_cache${suffix}`, sin: `sin_cache${suffix}` };
+}
+
 /** How many dimensions of each head are rotated. */
-export function rotaryDim(config: ModelConfig): number {
-  return 2 * Math.floor((config.headDim * config.rope.partialRotaryFactor) / 2);
+export function rotaryDim({ headDim }: ModelConfig, rope: RopeConfig): number {
+  return 2 * Math.floor((headDim * rope.partialRotaryFactor) / 2);
 }
 
 /**
- * Which table a sequence of this length uses: equal keys mean equal tables. Only `dynamic` and `longrope` depend on
+ * Which tables a sequence of this length uses: equal keys mean equal tables. Only `dynamic` and `longrope` depend on
  * the length; for the others the key is constant.
  */
 export function ropeRegime(config: ModelConfig, sequenceLength: number): string {
-  const { rope } = config;
+  return distinctRopes(config)
+    .map((rope) => regimeOf(config, rope, sequenceLength))
+    .join();
+}
+
+function regimeOf(config: ModelConfig, rope: RopeConfig, sequenceLength: number): string {
   const original = rope.originalMaxPositionEmbeddings ?? config.maxPositionEmbeddings;
   if (rope.type === 'longrope') return sequenceLength > original ? 'long' : 'short';
   if (rope.type === 'dynamic') return sequenceLength > original ? String(sequenceLength) : 'short';
@@ -31,8 +47,13 @@ export function ropeRegime(config: ModelConfig, sequenceLength: number): string 
 }
 
 /** Tables for positions 0..positions-1 of a sequence that is `sequenceLength` long in all. */
-export function ropeTables(config: ModelConfig, positions: number, sequenceLength: number): RopeTables {
-  const { inverseFrequencies, attentionFactor } = ropeFrequencies(config, sequenceLength);
+export function ropeTables(
+  config: ModelConfig,
+  rope: RopeConfig,
+  positions: number,
+  sequenceLength: number,
+): RopeTables {
+  const { inverseFrequencies, attentionFactor } = ropeFrequencies(config, rope, sequenceLength);
   const halfDim = inverseFrequencies.length;
   const cos = new Float32Array(positions * halfDim);
   const sin = new Float32Array(positions * halfDim);
@@ -49,10 +70,10 @@ export function ropeTables(config: ModelConfig, positions: number, sequenceLengt
 
 function ropeFrequencies(
   config: ModelConfig,
+  rope: RopeConfig,
   sequenceLength: number,
 ): { inverseFrequencies: Float32Array; attentionFactor: number } {
-  const { rope } = config;
-  const dim = rotaryDim(config);
+  const dim = rotaryDim(config, rope);
   const original = rope.originalMaxPositionEmbeddings ?? config.maxPositionEmbeddings;
   const factor = rope.factor ?? config.maxPositionEmbeddings / original;
   const power = (theta: number, i: number): number => theta ** ((2 * i) / dim);

@@ -3,14 +3,13 @@
  * on the labelled positions and the gradients that are asked for.
  */
 import { headName, loraTargets } from '../checkpoint/layers.ts';
-import type { Checkpoint } from '../checkpoint/types.ts';
+import type { Checkpoint, RopeConfig } from '../checkpoint/types.ts';
 import { emitCrossEntropy } from '../onnx/crossEntropy.ts';
 import { emitGradients } from '../onnx/gradient.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
 import { emitDecoder, type DecoderOperators } from './architecture.ts';
 import { externalWeight } from './graphWeights.ts';
-import { CommonOperators, emitRotaryEmbedding } from './operators.ts';
-import { rotaryDim } from './rope.ts';
+import { CommonOperators, emitRotaryEmbedding, tableInputs, type TableValues } from './operators.ts';
 
 export interface TrainingGraphOptions {
   /** Whether keys and values of positions before the sequence are given; they count as constants. */
@@ -75,7 +74,7 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
   private readonly loraScaling: Value | undefined;
   private readonly positions: Value;
   private readonly keyPositions: Value;
-  private readonly tables: { cos: Value; sin: Value };
+  private readonly tables: ReadonlyMap<RopeConfig | null, TableValues>;
   /** int64 [batch, sequence] */
   private readonly batchShape: Value;
   /** By window: what is added to the scores, (batch, 1, sequence, keys). */
@@ -86,13 +85,9 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
     super(graph, checkpoint.config);
     this.checkpoint = checkpoint;
     this.past = options.past;
-    const halfDim = rotaryDim(this.config) / 2;
     this.positions = graph.input('positions', 'int64', ['batch', 'sequence']);
     this.keyPositions = graph.input('key_positions', 'int64', ['batch', 'keys']);
-    this.tables = {
-      cos: graph.input('cos_cache', 'float32', ['positions', halfDim]),
-      sin: graph.input('sin_cache', 'float32', ['positions', halfDim]),
-    };
+    this.tables = tableInputs(graph, this.config, 'float32', 'positions');
     this.batchShape = graph.node('Shape', [inputsEmbeds], { end: 2 }, { type: 'int64' });
     if (!options.lora) return;
     this.loraScaling = graph.input('lora_scaling', 'float32', []);
@@ -133,14 +128,14 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
   attention(layer: number, q: Value, k: Value, v: Value): Value {
     const { graph, config } = this;
     const { numHeads, numKeyValueHeads: groups, headDim } = config;
-    const scaled = graph.node('Mul', [q, graph.scalar(1 / Math.sqrt(headDim))]);
-    const query = this.byHead(this.perHead(this.rotate(scaled, numHeads), numHeads)); // (batch, heads, sequence, headDim)
+    const scaled = this.scale(q, config.scoreScale);
+    const query = this.byHead(this.perHead(this.rotate(layer, scaled, numHeads), numHeads)); // (batch, heads, sequence, headDim)
     const stacked = this.reshape(
       query,
       this.shape(0, groups, -1, headDim),
       this.shape(0, numHeads, -1, headDim),
     );
-    const keys = this.perHead(this.rotate(k, groups), groups);
+    const keys = this.perHead(this.rotate(layer, k, groups), groups);
     const values = this.perHead(this.unflatten(v, groups * headDim), groups);
     const key = this.byHead(this.withPast(`past_key.${layer}`, keys));
     const value = this.byHead(this.withPast(`past_value.${layer}`, values));
@@ -164,7 +159,8 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
   /** The language-model head on (rows, hiddenSize): logits (rows, vocabSize). */
   head(hidden: Value): Value {
     const weight = this.weight(`${headName(this.config)}.weight`);
-    return this.graph.node('Gemm', [hidden, weight], { transB: 1 });
+    const logits = this.graph.node('Gemm', [hidden, weight], { transB: 1 });
+    return this.scale(logits, this.config.logitsScale);
   }
 
   /** (batch, sequence, features) to (batch * sequence, features) */
@@ -188,10 +184,13 @@ class TrainingOperators extends CommonOperators implements DecoderOperators {
     return [...this.loraFactors.values()].flatMap(({ a, b }) => [a, b]);
   }
 
-  /** (batch * sequence, heads * headDim), rotated by position, as (batch, sequence, heads * headDim) */
-  private rotate(x: Value, heads: number): Value {
-    const sequences = this.unflatten(x, heads * this.config.headDim);
-    return emitRotaryEmbedding(this.graph, this.config, sequences, heads, this.positions, this.tables);
+  /** (batch * sequence, heads * headDim), rotated by position (where the layer does), as (batch, sequence, heads * headDim) */
+  private rotate(layer: number, x: Value, heads: number): Value {
+    const { graph, config, positions } = this;
+    const sequences = this.unflatten(x, heads * config.headDim);
+    const rope = config.ropes[layer] ?? null;
+    if (!rope) return sequences;
+    return emitRotaryEmbedding(graph, config, rope, sequences, heads, positions, this.tables.get(rope)!);
   }
 
   /** (batch, sequence, heads * headDim) to (batch, sequence, heads, headDim) */

@@ -5,7 +5,7 @@ import { InferenceSession, Tensor } from '../onnx/runtime.ts';
 import type { Checkpoint, ModelConfig } from '../checkpoint/types.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import { keyValueNames, type PastKeysAndValues } from './keyValueMemory.ts';
-import { RotaryTables } from './rotaryTables.ts';
+import { RotaryTables, tableFeeds } from './rotaryTables.ts';
 import { emitTrainingGraph, paddingPosition, type TrainingGraphOptions } from './trainingGraph.ts';
 
 /** One sequence, or the end of one whose beginning is already keys and values. */
@@ -78,7 +78,7 @@ export class TrainingSession {
 
   /**
    * Loss and gradients of a batch. Examples are padded to the longest, so that similar lengths cost least. All must
-   * use the same rotary table (ropeRegime of their whole length).
+   * use the same rotary tables (ropeRegime of their whole length).
    * @param labelWeight the objective is the sum of all labels' losses times this
    */
   async run(
@@ -132,13 +132,11 @@ export class TrainingSession {
       for (let j = 0; j < example.length; j++) keys[past + j] = BigInt(before + j);
     });
     const tables = this.tables.get(past + sequence, pastLength(examples[0]!) + examples[0]!.length);
-    const tableDims = [tables.positions, tables.halfDim];
     return {
       inputs_embeds: new Tensor('float32', embeds, [batch, sequence, hiddenSize]),
       positions: new Tensor('int64', positions, [batch, sequence]),
       key_positions: new Tensor('int64', keyPositions, [batch, past + sequence]),
-      cos_cache: new Tensor('float32', tables.cos, tableDims),
-      sin_cache: new Tensor('float32', tables.sin, tableDims),
+      ...tableFeeds(tables),
     };
   }
 

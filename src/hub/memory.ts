@@ -2,6 +2,7 @@
  * How much memory a model needs, estimated from its shape alone, before anything is downloaded or loaded.
  */
 import { totalmem } from 'node:os';
+import { parseModelConfig } from '../checkpoint/config.ts';
 import { linearParameters } from '../checkpoint/layers.ts';
 import type { ModelShape } from './types.ts';
 
@@ -99,6 +100,21 @@ export function bestPrecision(
 
 /** The shape that a config.json describes; undefined if it is no decoder's. Not a check: the loader does that. */
 export function shapeOfConfig(config: Record<string, unknown>): ModelShape | undefined {
+  try {
+    const { hiddenSize, intermediateSize, numLayers, numHeads, numKeyValueHeads, headDim, ...others } =
+      parseModelConfig(config, undefined, 'config.json');
+    const { vocabSize, tieWordEmbeddings, maxPositionEmbeddings } = others;
+    return {
+      ...{ hiddenSize, intermediateSize, numLayers, numHeads, numKeyValueHeads, headDim },
+      ...{ vocabSize, tieWordEmbeddings, maxPositionEmbeddings },
+    };
+  } catch {
+    return usualShape(config);
+  }
+}
+
+/** The sizes under their usual names, of whatever architecture. */
+function usualShape(config: Record<string, unknown>): ModelShape | undefined {
   const size = (key: string): number | undefined => {
     const value = config[key];
     return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;

@@ -1,6 +1,7 @@
 /** What can be chosen, and what of it is on this machine: the rows of `spring models` and of the quick picks. */
 import { readdir, readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { architectures } from '../checkpoint/types.ts';
 import { sizeOf } from './blob.ts';
 import { cachedRepositories, findSnapshot, isFile, missingFiles, repositoryFolder } from './cache.ts';
 import { catalogueEntries } from './catalogue.ts';
@@ -145,8 +146,12 @@ async function shapeOf(entry: CatalogueEntry, folder: string | null): Promise<Mo
 }
 
 async function isDecoder(folder: string): Promise<boolean> {
-  const { architectures } = await readJson(join(folder, 'config.json'));
-  return Array.isArray(architectures) && architectures.some((name) => String(name).endsWith('ForCausalLM'));
+  const { architectures: named } = await readJson(join(folder, 'config.json'));
+  const supported: readonly unknown[] = architectures;
+  return (
+    Array.isArray(named) &&
+    named.some((name) => supported.includes(name) || String(name).endsWith('ForCausalLM'))
+  );
 }
 
 async function hasChatTemplate(folder: string): Promise<boolean> {

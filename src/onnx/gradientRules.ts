@@ -18,6 +18,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   ],
 
   QuickGelu: quickGelu,
+  Gelu: gelu,
   Softmax: softmax,
   SimplifiedLayerNormalization: rmsNorm,
   RotaryEmbedding: rotaryEmbedding,
@@ -53,6 +54,26 @@ function quickGelu({ graph, node, outputGradients: [dy] }: GradientStep): Value[
   const complement = graph.node('Sub', [graph.scalar(1), sigmoid]);
   const slope = graph.node('Add', [graph.node('Mul', [scaled, complement]), graph.scalar(1)]);
   return [graph.node('Mul', [graph.node('Mul', [dy!, sigmoid]), slope])];
+}
+
+/**
+ * y = x (1 + t) / 2 with t = tanh(u), u = c (x + a x³), c = sqrt(2 / pi), a = 0.044715 (arXiv 1606.08415);
+ * dx = dy ((1 + t) + x (1 - t²) c (1 + 3 a x²)) / 2.
+ */
+function gelu({ graph, node, outputGradients: [dy] }: GradientStep): Value[] {
+  if (node.attributes.approximate !== 'tanh') {
+    throw new Error('The gradient of Gelu is known for its approximation by tanh.');
+  }
+  const x = node.inputs[0]!;
+  const [c, a] = [Math.sqrt(2 / Math.PI), 0.044715];
+  const binary = (operator: 'Add' | 'Sub' | 'Mul', left: Value, right: Value | number): Value =>
+    graph.node(operator, [left, typeof right === 'number' ? graph.scalar(right) : right]);
+  const square = binary('Mul', binary('Mul', x, x), c * a); // c a x²
+  const tanh = graph.node('Tanh', [binary('Mul', x, binary('Add', square, c))]);
+  const complement = graph.node('Sub', [graph.scalar(1), binary('Mul', tanh, tanh)]);
+  const inner = binary('Mul', x, binary('Add', binary('Mul', square, 3), c)); // x du/dx
+  const twice = binary('Add', binary('Add', tanh, 1), binary('Mul', complement, inner));
+  return [binary('Mul', binary('Mul', dy!, twice), 0.5)];
 }
 
 /** dx = y (dy - sum(dy y)) over the last axis. */

@@ -7,20 +7,25 @@ import type { Golden } from './oracle.ts';
 
 /** Prefix, the scenario's virtual tokens, suffix. */
 export function scenarioPrompt(golden: Golden, name: string, adapter?: LoraAdapter): Prompt {
-  const rows = golden.tensor('virtual_tokens'); // (50, hiddenSize)
+  const rows = golden.tensor('virtual_tokens'); // (most virtual tokens, hiddenSize)
   const count = golden.scenarios[name]!.virtual_tokens;
+  const most = Math.max(...Object.values(golden.scenarios).map((scenario) => scenario.virtual_tokens));
   return {
     parts: [
       { tokenIds: golden.prefix_ids },
-      { rows: { data: rows.subarray(0, (count * rows.length) / 50), count } },
+      { rows: { data: rows.subarray(0, (count * rows.length) / most), count } },
       { tokenIds: golden.suffix_ids },
     ],
     adapter,
   };
 }
 
-/** Logits of all positions (positions, vocabSize), in one pass. */
-export async function allLogits(decoder: Decoder, prompt: Prompt): Promise<Float32Array> {
+/** Logits (positions, vocabSize) of all positions, or of those asked for, in one pass. */
+export async function allLogits(
+  decoder: Decoder,
+  prompt: Prompt,
+  positions?: readonly number[],
+): Promise<Float32Array> {
   const promptUnits = new PromptUnits(decoder.embeddings);
   const units = promptUnits.fromPrompt(prompt);
   const sequence = await decoder.session.memory.create(units.length);
@@ -30,7 +35,7 @@ export async function allLogits(decoder: Decoder, prompt: Prompt): Promise<Float
       inputsEmbeds: await promptUnits.embeddings(units),
       adapter: prompt.adapter,
       ropeLength: units.length,
-      logitsAt: [...units.keys()],
+      logitsAt: [...(positions ?? units.keys())],
     },
   ]);
   decoder.session.memory.release(sequence);

@@ -6,6 +6,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 export const oracleFolder = resolve(import.meta.dirname, '../../../shared/oracle');
+/** Tiny checkpoints with golden values that lie in the repository: see test/oracle. */
+export const architectureFolder = resolve(import.meta.dirname, '../fixtures/architectures');
 export const demoFolder = resolve(import.meta.dirname, '../../media/demo');
 
 export interface OracleCheckpoint {
@@ -18,6 +20,8 @@ export interface OracleCheckpoint {
 export interface Scenario {
   virtual_tokens: number;
   greedy_ids: number[];
+  /** The positions whose logits are kept, where not all are. */
+  logits_at?: number[];
 }
 
 interface TrainingRun {
@@ -59,9 +63,19 @@ export function oracleCheckpoints(): OracleCheckpoint[] {
   }));
 }
 
-/** The golden values of a checkpoint. */
+/** The golden values of an oracle's checkpoint. */
 export function readGolden(name: string): Golden {
-  const folder = join(oracleFolder, 'goldens', name);
+  return readGoldenFolder(join(oracleFolder, 'goldens', name));
+}
+
+/** The golden values of one of test/fixtures/architectures, or of the one that has the same. */
+export function readArchitecture(name: string): Golden {
+  const { same_as: other } = readJson(join(architectureFolder, name, 'golden.json')) as { same_as?: string };
+  return readGoldenFolder(join(architectureFolder, other ?? name));
+}
+
+/** The golden values in a folder's golden.json and golden.bin. */
+export function readGoldenFolder(folder: string): Golden {
   const json = readJson(join(folder, 'golden.json')) as Omit<Golden, 'tensor'> & {
     tensors: Record<string, { offset: number; shape: number[] }>;
   };
@@ -70,7 +84,7 @@ export function readGolden(name: string): Golden {
     ...json,
     tensor(tensorName) {
       const entry = json.tensors[tensorName];
-      if (!entry) throw new Error(`No golden tensor ${tensorName} of ${name}.`);
+      if (!entry) throw new Error(`No golden tensor ${tensorName} in ${folder}.`);
       const length = entry.shape.reduce((a, b) => a * b, 1);
       return new Float32Array(binary.buffer.slice(binary.byteOffset + entry.offset).slice(0, 4 * length));
     },

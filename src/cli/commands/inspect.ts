@@ -8,6 +8,7 @@ import { adapterTensorFile, withTensorFile } from '../../checkpoint/tensorFile.t
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { keyValueBytes } from '../../decoder/keyValueMemory.ts';
+import { distinctRopes } from '../../decoder/rope.ts';
 import { loadCatalogue } from '../../hub/catalogue.ts';
 import { backbonesFor, fitOf } from '../../hub/fit.ts';
 import { resolveModel } from '../../hub/resolve.ts';
@@ -107,10 +108,13 @@ async function inspectCheckpoint(folder: string): Promise<Facts> {
     vocabSize: config.vocabSize,
     tokenizerSize: tokenizer.size,
     contextLength: config.maxPositionEmbeddings,
-    rope: config.rope.type,
+    rope: distinctRopes(config)
+      .map(({ type }) => type)
+      .join(', '),
     tieWordEmbeddings: config.tieWordEmbeddings,
     keyValueBytesPerToken: keyValueBytes(config, 1),
     eosTokenIds: config.eosTokenIds,
+    ...(config.textPartOnly ? { leftOut: 'all but the text part' } : {}),
   };
 }
 

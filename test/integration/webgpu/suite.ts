@@ -7,7 +7,13 @@ import { readLoraAdapter } from '../../../src/checkpoint/lora.ts';
 import { Decoder } from '../../../src/decoder/decoder.ts';
 import { chooseDevice, describeDevices } from '../../../src/decoder/device.ts';
 import { allLogits, answers, generations, scenarioPrompt } from '../../support/decoding.ts';
-import { largestDifference, oracleCheckpoints, readGolden } from '../../support/oracle.ts';
+import {
+  architectureFolder,
+  largestDifference,
+  oracleCheckpoints,
+  readArchitecture,
+  readGolden,
+} from '../../support/oracle.ts';
 
 const checkpoints = oracleCheckpoints();
 const options = { device: 'webgpu', precision: 'f32' } as const;
@@ -66,6 +72,32 @@ describe('on WebGPU', function () {
       });
     });
   }
+
+  for (const name of ['gemma3', 'granite', 'smollm3-window']) {
+    it(`${name}: logits and greedy texts of a comparison`, async () => {
+      const folder = join(architectureFolder, name);
+      const golden = readArchitecture(name);
+      const scenarios = Object.entries(golden.scenarios);
+      const decoder = await Decoder.open(folder, options);
+      for (const [scenario, { logits_at }] of scenarios) {
+        const logits = await allLogits(decoder, scenarioPrompt(golden, scenario), logits_at);
+        assert.ok(largestDifference(logits, golden.tensor(`${scenario}/logits`)) < 1e-4, scenario);
+      }
+      const prompts = scenarios.map(([scenario]) => scenarioPrompt(golden, scenario));
+      const expected = scenarios.map(([, { greedy_ids }]) => greedy_ids);
+      assert.deepEqual(await answers(decoder, prompts), expected);
+      await decoder.dispose();
+    });
+  }
+
+  it('heads that the fused attention does not take are refused, or run on the CPU', async () => {
+    for (const [name, what] of [
+      ['qwen3-windows', /attention heads of 24 values; on webgpu only multiples of 16/],
+      ['phi-4-mini', /12 rotated values in each attention head; on webgpu only multiples of 16/],
+    ] as const) {
+      await assert.rejects(Decoder.open(join(architectureFolder, name), options), what);
+    }
+  });
 
   const [checkpoint] = checkpoints;
   if (!checkpoint) return;

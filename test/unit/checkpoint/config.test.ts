@@ -16,7 +16,7 @@ describe('model configurations', () => {
     assert.equal(config.headDim, 4);
     assert.equal(config.numKeyValueHeads, 2);
     assert.equal(config.maxPositionEmbeddings, 128);
-    assert.deepEqual(config.rope, { type: 'default', theta: 10000, partialRotaryFactor: 1 });
+    assert.deepEqual(config.ropes[0], { type: 'default', theta: 10000, partialRotaryFactor: 1 });
     assert.equal(config.bosTokenId, 1);
     assert.equal(config.padTokenId, null);
   });
@@ -65,7 +65,7 @@ describe('model configurations', () => {
   });
 
   it('gives sliding windows to the layers that use them', () => {
-    const windows = (changes: object): (number | null)[] => parse(changes).slidingWindows;
+    const windows = (changes: object): readonly (number | null)[] => parse(changes).slidingWindows;
     assert.deepEqual(windows({ sliding_window: 8 }), [null, null]); // Llama has none
     const mistral = as('MistralForCausalLM');
     assert.deepEqual(windows({ ...mistral, sliding_window: 8 }), [8, 8]);
@@ -145,10 +145,10 @@ describe('model configurations', () => {
     ];
     for (const [written, expected] of kinds) {
       const rope = { theta: 5000, partialRotaryFactor: 1, ...expected };
-      assert.deepEqual(parse({ rope_scaling: written, rope_theta: 5000 }).rope, rope);
-      assert.deepEqual(parse({ rope_parameters: { ...written, rope_theta: 5000 } }).rope, rope);
+      assert.deepEqual(parse({ rope_scaling: written, rope_theta: 5000 }).ropes, [rope, rope]);
+      assert.deepEqual(parse({ rope_parameters: { ...written, rope_theta: 5000 } }).ropes, [rope, rope]);
       const nested = { full_attention: { ...written, rope_theta: 5000 } };
-      assert.deepEqual(parse({ rope_parameters: nested }).rope, rope);
+      assert.deepEqual(parse({ rope_parameters: nested }).ropes, [rope, rope]);
     }
   });
 
@@ -168,8 +168,11 @@ describe('model configurations', () => {
       shortFactor: [1],
       longFactor: [4],
     };
-    assert.deepEqual(parse(phi3).rope, expected);
-    assert.deepEqual(parse({ ...phi3, rope_scaling: { ...phi3.rope_scaling, type: 'yarn' } }).rope, expected);
+    assert.deepEqual(parse(phi3).ropes[0], expected);
+    assert.deepEqual(
+      parse({ ...phi3, rope_scaling: { ...phi3.rope_scaling, type: 'yarn' } }).ropes[0],
+      expected,
+    );
   });
 
   const bad: [string, object, RegExp][] = [
@@ -185,11 +188,15 @@ describe('model configurations', () => {
       /"short_factor".*expected 2 numbers/,
     ],
     ['an odd rotation', { partial_rotary_factor: 0.3 }, /partial_rotary_factor 0\.3/],
-    ['another activation', { hidden_act: 'gelu' }, /"hidden_act" is "gelu"; expected "silu"/],
+    [
+      'another activation',
+      { hidden_act: 'gelu' },
+      /"hidden_act" is "gelu"; expected "silu" or "gelu_pytorch_tanh"/,
+    ],
     [
       'an unsupported architecture',
       { architectures: ['GemmaForCausalLM'] },
-      /GemmaForCausalLM is not supported\. Supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM, Qwen3ForCausalLM/,
+      /GemmaForCausalLM is not supported\. Supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM/,
     ],
     ['no architecture', { architectures: null }, /no architecture is named\. Supported: Llama/],
     ['quantised weights', { quantization_config: { quant_method: 'gptq' } }, /quantised \(gptq\)/],

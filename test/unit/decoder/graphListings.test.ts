@@ -53,6 +53,30 @@ const models: Record<string, { dtype: 'F32' | 'BF16'; config: Record<string, unk
     config: { architectures: ['Phi3ForCausalLM'], partial_rotary_factor: 0.5, sliding_window: 29 },
   },
   qwen3: { dtype: 'BF16', config: { architectures: ['Qwen3ForCausalLM'], head_dim: 32 } },
+  gemma3: {
+    dtype: 'BF16',
+    config: {
+      architectures: ['Gemma3ForCausalLM'],
+      head_dim: 32,
+      sliding_window_pattern: 2,
+      sliding_window: 16,
+      tie_word_embeddings: true,
+    },
+  },
+  smollm3: {
+    dtype: 'BF16',
+    config: { architectures: ['SmolLM3ForCausalLM'], no_rope_layers: [1, 0], tie_word_embeddings: true },
+  },
+  granite: {
+    dtype: 'F32',
+    config: {
+      architectures: ['GraniteForCausalLM'],
+      embedding_multiplier: 12,
+      residual_multiplier: 0.22,
+      attention_multiplier: 0.0625,
+      logits_scaling: 8,
+    },
+  },
 };
 
 describe('graph listings', () => {

@@ -13,7 +13,7 @@ const gpu = (float16: boolean): ChosenDevice => ({
 });
 
 /** As much of a checkpoint as the choice looks at. */
-function model(weights: number): Checkpoint {
+function model(weights: number, exceedsFloat16 = false): Checkpoint {
   const location = {
     name: 'w',
     dtype: 'F32',
@@ -22,7 +22,10 @@ function model(weights: number): Checkpoint {
     offset: 0,
     length: 4 * weights,
   } as const;
-  return { tensors: new Map([['w', { ...location, shape: [weights] }]]) } as unknown as Checkpoint;
+  return {
+    config: { architecture: 'Gemma3ForCausalLM', exceedsFloat16 },
+    tensors: new Map([['w', { ...location, shape: [weights] }]]),
+  } as unknown as Checkpoint;
 }
 
 describe('precision', () => {
@@ -43,6 +46,13 @@ describe('precision', () => {
       assert.match(choice.reason, reason);
     });
   }
+
+  it('a model whose hidden states exceed float16 is not run in it', () => {
+    const gemma = (weights: number): Checkpoint => model(weights, true);
+    assert.throws(() => choosePrecision('f16', gemma(1e6), gpu(true)), /Gemma3ForCausalLM grow beyond/);
+    assert.equal(choosePrecision('auto', gemma(5e8), gpu(true)).precision, 'f32');
+    assert.equal(choosePrecision('auto', gemma(4e9), gpu(true)).precision, 'int4');
+  });
 
   it('what is asked for is taken', () => {
     assert.equal(choosePrecision('int4', model(1e6), cpu).precision, 'int4');

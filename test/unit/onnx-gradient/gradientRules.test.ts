@@ -77,6 +77,7 @@ const cases: Record<string, RuleCase[]> = {
       emit: one('QuickGelu', { alpha: { float: 1.7 } }, microsoftDomain),
     },
   ],
+  Gelu: [{ inputs: [[3, 4]], outputs: [[3, 4]], emit: one('Gelu', { approximate: 'tanh' }) }],
   Softmax: [{ inputs: [[2, 3, 5]], outputs: [[2, 3, 5]], emit: one('Softmax', { axis: -1 }) }],
   SimplifiedLayerNormalization: [
     {
