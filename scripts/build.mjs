@@ -38,8 +38,12 @@ const bundles = [
   },
   {
     ...common,
-    // The probe is a process of its own: a bad graphics driver may abort it.
-    entryPoints: { engine: 'src/engine/main.ts', webgpuProbe: 'src/decoder/webgpuProbeMain.ts' },
+    // The probe is a process of its own, for a bad graphics driver may abort it; the worker runs in threads.
+    entryPoints: {
+      engine: 'src/engine/main.ts',
+      webgpuProbeMain: 'src/decoder/webgpuProbeMain.ts',
+      conversionWorker: 'src/checkpoint/quantized/conversionWorker.ts',
+    },
     outdir: 'dist',
     outExtension: { '.js': '.mjs' },
     platform: 'node',

@@ -1,5 +1,6 @@
-import { Template } from '@huggingface/jinja';
+/** Conversations as text, by the chat template of a model. */
 import { messageOf, UserError } from '../protocol/errors.ts';
+import { renderTemplate } from './templateInterpreter.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 export interface ChatMessage {
@@ -9,9 +10,16 @@ export interface ChatMessage {
 
 /**
  * The day that templates see which write today's date into the prompt (Llama 3.2 and later): a fixed one, so that a
- * prompt is the same tomorrow. It is the day that Llama's template itself falls back to.
+ * prompt is the same tomorrow. It is the day that Llama's template itself falls back to: Friday, 26 July 2024, at
+ * midnight. By the letters of strftime; a naive time has no zone.
  */
-const today = { d: '26', m: '07', b: 'Jul', B: 'July', y: '24', Y: '2024' } as const;
+const today: Readonly<Record<string, string>> = {
+  ...{ Y: '2024', C: '20', y: '24', G: '2024', g: '24', m: '07', d: '26', e: '26', j: '208' },
+  ...{ B: 'July', b: 'Jul', h: 'Jul', A: 'Friday', a: 'Fri', u: '5', w: '5', U: '29', W: '30', V: '30' },
+  ...{ H: '00', k: ' 0', I: '12', l: '12', M: '00', S: '00', f: '000000', p: 'AM', P: 'am', z: '', Z: '' },
+  ...{ c: 'Fri Jul 26 00:00:00 2024', x: '07/26/24', D: '07/26/24', F: '2024-07-26' },
+  ...{ X: '00:00:00', T: '00:00:00', R: '00:00', r: '12:00:00 AM', n: '\n', t: '\t', '%': '%' },
+};
 
 /**
  * A conversation as text, by the checkpoint's own chat template, ready for the assistant to go on. Tokenise it without
@@ -31,16 +39,16 @@ export function renderChat(
     ([role, text]) => [`${role}_token`, text] as const,
   );
   try {
-    const template = parse(chatTemplate);
-    // the library's own strftime_now tells the real day and cannot be given as a variable: it is replaced first
-    template.parsed.body.unshift(...parse('{% set strftime_now = fixed_day %}').parsed.body);
-    return template.render({
+    return renderTemplate(chatTemplate, {
+      // as transformers does: None where none are given
+      tools: null,
+      documents: null,
       ...variables,
       ...Object.fromEntries(tokens),
       messages,
       add_generation_prompt: true,
-      date_string: `${today.d} ${today.b} ${today.Y}`,
-      fixed_day: formatToday,
+      date_string: `${today['d']} ${today['b']} ${today['Y']}`,
+      strftime_now: formatToday,
     });
   } catch (error) {
     throw new UserError(`The model's chat template cannot be used for this prompt: ${messageOf(error)}`, {
@@ -49,17 +57,14 @@ export function renderChat(
   }
 }
 
-/** The library's declarations import without file extensions, which TypeScript does not resolve for ES modules. */
-interface ParsedTemplate {
-  parsed: { body: unknown[] };
-  render(variables: Record<string, unknown>): string;
-}
-
-function parse(template: string): ParsedTemplate {
-  return new Template(template);
-}
-
-/** strftime of the fixed day, for the parts of a date. */
+/** strftime of the fixed day; what is no directive stays as it is. */
 function formatToday(format: unknown): string {
-  return String(format).replaceAll(/%([dmbByY])/g, (_, part: keyof typeof today) => today[part]);
+  return String(format).replaceAll(/%([-_0^]?)([A-Za-z%])/g, (directive, flag: string, letter: string) => {
+    const text = Object.hasOwn(today, letter) ? today[letter]! : directive;
+    if (text === directive) return text;
+    if (flag === '-') return text.replace(/^[0 ]+(?=.)/, '');
+    if (flag === '_') return text.replace(/^0+(?=.)/, (zeros) => ' '.repeat(zeros.length));
+    if (flag === '0') return text.replaceAll(' ', /^ ?\d+$/.test(text) ? '0' : ' ');
+    return flag === '^' ? text.toUpperCase() : text;
+  });
 }

@@ -3,29 +3,40 @@ import { join } from 'node:path';
 import { UserError } from '../protocol/errors.ts';
 import { parseModelConfig } from './config.ts';
 import { readJsonObject, readOptionalJsonObject } from './files.ts';
-import { expectedTensors, textName } from './layers.ts';
+import { openGgufCheckpoint } from './gguf/checkpoint.ts';
+import { isGguf } from './gguf/file.ts';
+import { textName } from './layers.ts';
+import { selectTensors } from './selectTensors.ts';
+import { hasOwnHead } from './tiedHead.ts';
 import type { Checkpoint, ModelConfig, TensorLocation } from './types.ts';
 import { readWeights } from './weightFiles.ts';
 
-/** Most tensors named in one message; the rest is counted. */
-const namedInMessage = 5;
-
 /**
- * Opens a Hugging Face checkpoint folder: reads config.json, generation_config.json and the headers of the weight
- * files, and checks that every tensor of the architecture is there in its shape. No weights are read.
- * Tensors that the architecture does not use (old rotary tables, a tied model's copy of its head) are left out.
+ * Opens a GGUF file (known by its first bytes), or a Hugging Face checkpoint folder: reads config.json,
+ * generation_config.json and the headers of the weight files, and checks that every tensor of the architecture is there
+ * in its shape. No weights are read.
+ * Tensors that the architecture does not use (old rotary tables, a tied model's copy of its head) are left out; a tied
+ * model's head that is no copy is used, as transformers 5 does.
  *
  * @throws UserError that says which file or tensor is missing or wrong
  */
-export async function openCheckpoint(folder: string): Promise<Checkpoint> {
-  const config = await readModelConfig(folder);
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  return (await isGguf(path)) ? openGgufCheckpoint(path) : openFolder(path);
+}
+
+async function openFolder(folder: string): Promise<Checkpoint> {
+  const written = await readModelConfig(folder);
   const weights = await readWeights(folder);
+  const found = written.textPartOnly ? textPart(weights.tensors) : weights.tensors;
+  const ownHead = await hasOwnHead(written, found);
+  const config = ownHead ? { ...written, tieWordEmbeddings: false } : written;
   return {
     path: folder,
     format: 'safetensors',
     config,
-    tensors: selectTensors(config, config.textPartOnly ? textPart(weights.tensors) : weights.tensors, folder),
+    tensors: selectTensors(config, found, { path: folder, described: 'config.json' }),
     weightBytes: weights.bytes,
+    ...(ownHead ? { ownHead } : {}),
   };
 }
 
@@ -52,43 +63,4 @@ function textPart(tensors: ReadonlyMap<string, TensorLocation>): Map<string, Ten
       return [name, { ...location, name }];
     }),
   );
-}
-
-function selectTensors(
-  config: ModelConfig,
-  found: ReadonlyMap<string, TensorLocation>,
-  folder: string,
-): Map<string, TensorLocation> {
-  const selected = new Map<string, TensorLocation>();
-  const missing: string[] = [];
-  const wrong: string[] = [];
-  for (const [name, shape] of expectedTensors(config)) {
-    const location = found.get(name);
-    if (!location) missing.push(name);
-    else if (location.shape.join() !== shape.join()) {
-      wrong.push(`${name} is [${location.shape.join(', ')}], expected [${shape.join(', ')}]`);
-    } else if (location.dtype !== 'F32' && location.dtype !== 'F16' && location.dtype !== 'BF16') {
-      wrong.push(`${name} has the element type ${location.dtype}, expected F32, F16 or BF16`);
-    } else selected.set(name, location);
-  }
-  if (missing.length > 0) {
-    throw new UserError(
-      `${folder}: ${some(missing)} ${missing.length === 1 ? 'is' : 'are'} missing from the weight files. ` +
-        `A ${config.architecture} of this config.json needs ${missing.length === 1 ? 'it' : 'them'}; ` +
-        'download the model again.',
-    );
-  }
-  if (wrong.length > 0) {
-    throw new UserError(
-      `${folder}: the weight files do not fit config.json: ${some(wrong)}. ` +
-        'Both must come from the same version of the model.',
-    );
-  }
-  return selected;
-}
-
-function some(items: readonly string[]): string {
-  const rest = items.length - namedInMessage;
-  const named = items.slice(0, namedInMessage).join('; ');
-  return rest > 0 ? `${named}; and ${rest} more` : named;
 }

@@ -2,6 +2,7 @@ import { UserError } from '../protocol/errors.ts';
 import { architectureRules } from './architectures/table.ts';
 import { ConfigReader } from './configReader.ts';
 import type { JsonObject } from './files.ts';
+import { parsePacking } from './packing.ts';
 import { architectures } from './types.ts';
 import type { Architecture, ModelConfig } from './types.ts';
 
@@ -40,6 +41,7 @@ export function parseModelConfig(
     headDim: parseHeadDim(config, defaults.headDim, hiddenSize, numHeads),
     maxPositionEmbeddings: config.positiveInteger('max_position_embeddings', defaults.maxPositionEmbeddings),
   };
+  const packing = parsePacking(whole) ?? parsePacking(config);
   const generationEos = generation.tokenIds('eos_token_id');
   const wholeEos = whole.tokenIds('eos_token_id');
   return {
@@ -55,19 +57,12 @@ export function parseModelConfig(
     eosTokenIds:
       [generationEos, wholeEos, config.tokenIds('eos_token_id')].find(({ length }) => length > 0) ?? [],
     padTokenId: firstId([config, whole, generation], 'pad_token_id'),
+    ...(packing ? { packing } : {}),
   };
 }
 
 /** Settings that change what a model computes, in ways that are not computed here. */
 function refuseOtherComputations(config: ConfigReader): void {
-  if (config.has('quantization_config')) {
-    const { quant_method: method } = config.object('quantization_config') ?? {};
-    throw new UserError(
-      `${config.where}: the weights are quantised (${typeof method === 'string' ? method : 'quantization_config'}), ` +
-        'which is not supported. Take the float16, bfloat16 or float32 version of the model; ' +
-        '--precision int8 or int4 quantises it on loading.',
-    );
-  }
   for (const key of ['attn_logit_softcapping', 'final_logit_softcapping']) {
     if (config.has(key)) throw config.error(key, 'null: soft caps are not supported');
   }

@@ -32,10 +32,11 @@ export function isFloatType(type: string): type is FloatType {
   return type === 'F32' || type === 'F16' || type === 'BF16' || type === 'F64';
 }
 
-/** The value of every float16 bit pattern, made on first use (256 KB). */
+/** Made on first use (256 KB). */
 let float16Values: Float32Array | undefined;
 
-function float16Table(): Float32Array {
+/** The float32 value of every float16 bit pattern. */
+export function float16Table(): Float32Array {
   if (float16Values) return float16Values;
   const table = new Float32Array(65536);
   for (let bits = 0; bits < 65536; bits++) {

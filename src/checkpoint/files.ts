@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { messageOf, UserError } from '../protocol/errors.ts';
 
 /** Largest JSON file that is read; a tokenizer.json of a large vocabulary has tens of megabytes. */
@@ -129,4 +131,17 @@ export async function writeAtomically(
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+/**
+ * A program of its own (a process, a thread) that lies beside a module: as source, or as a bundle beside or above the
+ * bundle's chunks.
+ *
+ * @param module the module's import.meta.url
+ * @param name the program's file name without its ending
+ */
+export function programBeside(module: string, name: string): string {
+  const names = [`./${name}.ts`, `./${name}.mjs`, `../${name}.mjs`];
+  const files = names.map((file) => fileURLToPath(new URL(file, module)));
+  return files.find((file) => existsSync(file)) ?? files[0]!;
 }

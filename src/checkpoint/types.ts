@@ -42,6 +42,7 @@ export type BlockType =
   | 'IQ3_S'
   | 'IQ1_S'
   | 'IQ1_M'
+  | 'Q1_0'
   | 'TQ1_0'
   | 'TQ2_0'
   | 'MXFP4'
@@ -95,6 +96,16 @@ export interface RopeConfig {
   partialRotaryFactor: number;
 }
 
+/** How the linear layers of a GPTQ or AWQ checkpoint are packed, normalised from `quantization_config`. */
+export interface Packing {
+  method: 'gptq' | 'awq';
+  bits: 4 | 8;
+  /** Inputs that share a scale. */
+  groupSize: 32 | 64 | 128;
+  /** What is added to a stored zero point. */
+  zeroPointOffset: 0 | 1;
+}
+
 /** A decoder's shape, normalised from config.json. */
 export interface ModelConfig {
   architecture: Architecture;
@@ -139,6 +150,8 @@ export interface ModelConfig {
   /** From generation_config.json if present, else config.json. */
   eosTokenIds: number[];
   padTokenId: number | null;
+  /** Only where linear layers are packed. */
+  packing?: Packing;
 }
 
 /** A checkpoint whose files have been validated against its config; nothing is loaded in memory. */
@@ -151,6 +164,8 @@ export interface Checkpoint {
   tensors: ReadonlyMap<string, TensorLocation>;
   /** Bytes of all weight files. */
   weightBytes: number;
+  /** config.json ties the head to the embeddings, but the files hold another head, which is used. */
+  ownHead?: true;
 }
 
 /** One low-rank pair: y = W x + scaling * B (A x). */

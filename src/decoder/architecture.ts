@@ -30,7 +30,7 @@ export interface DecoderOperators {
   headNorm(x: Value, weightName: string, heads: number): Value;
   /** x Wᵀ + b, with the LoRA of this layer where it is a target. */
   linear(x: Value, name: string, bias: boolean): Value;
-  /** Rotates q and k (where the layer does), appends to the layer's cache, attends causally (within the layer's window). */
+  /** Rotates q and k where the layer does, appends to its cache, attends causally, within its window. */
   attention(layer: number, q: Value, k: Value, v: Value): Value;
 }
 

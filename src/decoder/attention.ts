@@ -16,9 +16,9 @@ export interface AttentionEmitter {
  * Keys and values in a list of slots (hostKeyValues.ts): all new positions, of whatever sequences, are one list of
  * queries over all slots, and a mask says who sees whom.
  *
- * Inputs: `cos_cache`, `sin_cache` (tokens, rotaryDim / 2): each new position's rows (`cos_cache.1`, … where layers rotate
- * in several ways); `attention_bias` (tokens, past + tokens), `attention_bias.W` in layers with a window of W: 0 where a position sees a slot, else -Infinity;
- * `past_key.N`, `past_value.N` (past, keyValueHeads, headDim). Outputs: `new_key.N`, `new_value.N` (tokens,
+ * Inputs: `cos_cache`, `sin_cache` (tokens, rotaryDim / 2): each new position's rows (`cos_cache.1`, … where layers
+ * rotate in several ways); `attention_bias` (tokens, past + tokens), `attention_bias.W` in layers with a window of W: 0
+ * where a position sees a slot, else -Infinity; `past_key.N`, `past_value.N` (past, keyValueHeads, headDim). Outputs: `new_key.N`, `new_value.N` (tokens,
  * keyValueHeads, headDim), which the host appends: the runtime's binding would copy whole caches at every pass.
  */
 export class SlotAttention implements AttentionEmitter {
@@ -106,7 +106,7 @@ export class SlotAttention implements AttentionEmitter {
  * Keys and values in batches on a device (deviceKeyValues.ts): the runtime's fused attention, rotation included.
  *
  * Inputs: `seqlens_k` int32 (batch): each row's number of keys, new ones included, minus 1; `total_sequence_length`
- * int32: the largest of these numbers, plus 1; `cos_cache`, `sin_cache` (positions, rotaryDim / 2), as above; `past_key.N`,
+ * int32: the largest of these numbers, plus 1; `cos_cache`, `sin_cache` (positions, rotaryDim / 2); `past_key.N`,
  * `past_value.N` (batch, keyValueHeads, past, headDim). Outputs: `present_key.N`, `present_value.N`, as long as the
  * past's capacity or the total, whichever is larger.
  */

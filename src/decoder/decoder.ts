@@ -4,16 +4,18 @@
  */
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { EmbeddingTable } from '../checkpoint/embeddingTable.ts';
+import { keyValueBytes } from '../checkpoint/memory.ts';
 import { openTokenizer, type Tokenizer } from '../checkpoint/tokenizer.ts';
 import type { Checkpoint, LoraAdapter } from '../checkpoint/types.ts';
 import { CancelledError, messageOf, throwIfCancelled, UserError } from '../protocol/errors.ts';
 import { Answering } from './answering.ts';
 import { fitToContext } from './context.ts';
-import { keyValueBytes, type Sequence } from './keyValueMemory.ts';
+import type { Sequence } from './keyValueMemory.ts';
 import { loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
 import { PromptUnits } from './promptUnits.ts';
+import { outgrowsKeys } from './rope.ts';
 import { scorePrompt } from './scoring.ts';
 import type { DecoderSession } from './session.ts';
 import type { DecoderEvent, DecoderOptions, Device, GenerationSettings, Precision, Prompt } from './types.ts';
@@ -59,7 +61,7 @@ export class Decoder {
   }
 
   /**
-   * Opens a checkpoint folder and loads its weights; int8 and int4 weights are made first if there are none yet.
+   * Opens a checkpoint folder and loads its weights; prepared weights are made first if there are none yet.
    * @throws UserError for anything wrong with the folder's files, if they do not fit in memory, or if the device or
    *   precision asked for cannot be had
    */
@@ -197,7 +199,12 @@ export class Decoder {
         this.releaseFinished(growing);
         if (growing.length === 0) return;
         throwIfCancelled(signal);
-        yield* this.decodeNext(growing);
+        const { config } = this.checkpoint;
+        const [outgrown, others] = partition(growing, ({ sequence }) =>
+          outgrowsKeys(config, sequence.length, sequence.length + 1),
+        );
+        if (others.length > 0) yield* this.decodeNext(others);
+        if (outgrown.length > 0) yield* this.prefillAnew(outgrown, others[0]?.sequence, prefill);
       }
     } finally {
       for (const { sequence } of growing) this.session.memory.release(sequence);
@@ -217,6 +224,25 @@ export class Decoder {
     for (const [index, { answering }] of growing.entries()) yield* answering.accept(logits[index]!);
   }
 
+  /** One more token for answers whose keys no longer hold: they and their prompts go through the model again. */
+  private async *prefillAnew(
+    outgrown: readonly GrowingAnswer[],
+    beside: Sequence | undefined,
+    prefill: Prefill,
+  ): AsyncGenerator<DecoderEvent> {
+    const prompts = outgrown.map(({ answering, adapter }) => ({
+      index: answering.index,
+      units: answering.units,
+      adapter,
+    }));
+    for await (const { index, sequence, logits } of prefill.run(prompts, beside)) {
+      const answer = outgrown.find(({ answering }) => answering.index === index)!;
+      this.session.memory.release(answer.sequence);
+      answer.sequence = sequence;
+      yield* answer.answering.accept(logits);
+    }
+  }
+
   private releaseFinished(growing: GrowingAnswer[]): void {
     for (const { sequence } of growing.filter(({ answering }) => answering.finished)) {
       this.session.memory.release(sequence);
@@ -230,6 +256,11 @@ export class Decoder {
     await this.session.dispose();
     await this.embeddings[Symbol.asyncDispose]();
   }
+}
+
+/** Those of which it is true, and the others. */
+function partition<T>(items: readonly T[], isTrue: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(isTrue), items.filter((item) => !isTrue(item))];
 }
 
 function prefixCacheFor({ config, memory }: DecoderSession): PrefixCache {

@@ -2,8 +2,7 @@
  * Which devices this machine can run the model on, and which of them `auto` takes.
  */
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { programBeside } from '../checkpoint/files.ts';
 import { listSupportedBackends } from '../onnx/runtime.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import type { Device } from './types.ts';
@@ -98,7 +97,10 @@ function whyNotBundled(device: 'cuda' | 'dml' | 'coreml'): string | undefined {
 function runProbe(): Promise<WebGpuTraits> {
   return new Promise((resolve) => {
     const options = { timeout: probeTimeoutMs, env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' } };
-    const program = ['--disable-warning=ExperimentalWarning', probeProgram()];
+    const program = [
+      '--disable-warning=ExperimentalWarning',
+      programBeside(import.meta.url, 'webgpuProbeMain'),
+    ];
     execFile(process.execPath, program, options, (error, stdout) => {
       try {
         resolve(JSON.parse(stdout.trim().split('\n').at(-1)!) as WebGpuTraits);
@@ -111,11 +113,4 @@ function runProbe(): Promise<WebGpuTraits> {
       }
     });
   });
-}
-
-/** The program beside this module: as source, or as a bundle beside or above the bundle's chunks. */
-function probeProgram(): string {
-  const names = ['./webgpuProbeMain.ts', './webgpuProbe.mjs', '../webgpuProbe.mjs'];
-  const files = names.map((name) => fileURLToPath(new URL(name, import.meta.url)));
-  return files.find((file) => existsSync(file)) ?? files[0]!;
 }

@@ -23,8 +23,8 @@ export interface InferenceGraphOptions {
 /**
  * Emits the inference graph of a checkpoint.
  *
- * Inputs: `inputs_embeds` float32 (tokens, hiddenSize), as the embedding matrix has them; `logits_indices` int64: the tokens whose logits are wanted;
- * those of the attention; with `lora` or an attention on a device `batch_shape` int64: [batch, sequence, -1], the
+ * Inputs: `inputs_embeds` float32 (tokens, hiddenSize), as the embedding matrix has them; `logits_indices` int64: the
+ * tokens whose logits are wanted; those of the attention; with `lora` or an attention on a device `batch_shape` int64: [batch, sequence, -1], the
  * tokens as rows of a batch; `lora_a.L.M` (batch, in, rank), `lora_b.L.M` (batch, rank, out), the scaling folded
  * into B.
  *

@@ -63,11 +63,6 @@ export function positionsOf({ inputsEmbeds }: Run, { hiddenSize }: ModelConfig):
   return inputsEmbeds.length / hiddenSize;
 }
 
-/** Bytes of this many positions. */
-export function keyValueBytes(config: ModelConfig, positions: number, elementBytes = 4): number {
-  return positions * config.numLayers * 2 * config.numKeyValueHeads * config.headDim * elementBytes;
-}
-
 /** `past_key.0`, `past_value.0`, `past_key.1`, …: the names of keys and values of all layers, in order. */
 export function keyValueNames(config: ModelConfig, kind: 'past' | 'present' | 'new'): string[] {
   return Array.from({ length: config.numLayers }, (_, layer) => [

@@ -1,4 +1,6 @@
 /** Which precision a model is run in, and why. */
+import { weightBytes, type WeightPrecision } from '../checkpoint/memory.ts';
+import { isQuantized } from '../checkpoint/quantized/recipe.ts';
 import type { Checkpoint } from '../checkpoint/types.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { ChosenDevice } from './device.ts';
@@ -10,8 +12,6 @@ export interface ChosenPrecision {
 }
 
 const gigabyte = 1024 ** 3;
-/** Bytes per weight, scales and zero points included; int4 with an int8 head is a little more. */
-const bytesPerWeight: Readonly<Record<Precision, number>> = { f32: 4, f16: 2, int8: 1.07, int4: 0.65 };
 /** Models up to this size in float32 run as they are on the CPU: exact, and fast enough. */
 const largestFloat32OnCpu = gigabyte;
 /** On a GPU, whose memory cannot be asked for: small models stay exact, up to the second size float16 is taken. */
@@ -33,6 +33,13 @@ export function choosePrecision(
   { device, webgpu }: ChosenDevice,
   availableBytes: number = process.availableMemory(),
 ): ChosenPrecision {
+  const quantized = isQuantized(checkpoint);
+  if ((wanted === 'native' || wanted === 'exact') && !quantized) {
+    throw new UserError(
+      `The precision ${wanted} is for models whose weights are quantised, those of ${checkpoint.path} are not: ` +
+        'use f32, f16, int8, int4 or auto.',
+    );
+  }
   if (wanted === 'f16' && device === 'cpu') {
     throw new UserError('The precision f16 needs a GPU: on the CPU use f32, int8 or int4 (or auto).');
   }
@@ -46,10 +53,11 @@ export function choosePrecision(
     throw new UserError('This WebGPU adapter does not compute in float16: use f32, int8, int4 or auto.');
   }
   if (wanted !== 'auto') return { precision: wanted, reason: 'asked for' };
-  const weights = weightCount(checkpoint);
-  const size = (precision: Precision): string => gigabytes(weights * bytesPerWeight[precision]);
-  const isAtMost = (precision: Precision, bytes: number): boolean =>
-    weights * bytesPerWeight[precision] <= bytes;
+  if (quantized) return { precision: 'native', reason: "the model's own quantised weights" };
+  const { config } = checkpoint;
+  const size = (precision: WeightPrecision): string => gigabytes(weightBytes(config, precision));
+  const isAtMost = (precision: WeightPrecision, bytes: number): boolean =>
+    weightBytes(config, precision) <= bytes;
   if (device !== 'cpu') {
     if (isAtMost('f32', largestFloat32OnGpu)) {
       return { precision: 'f32', reason: `the model is small (${size('f32')} in float32)` };
@@ -90,14 +98,8 @@ export function worthPacking(
   precision: Precision,
   availableBytes: number = process.availableMemory(),
 ): boolean {
-  const bytes = weightCount(checkpoint) * bytesPerWeight.f32;
+  const bytes = weightBytes(checkpoint.config, 'f32');
   return precision === 'f32' && bytes <= Math.min(largestFloat32OnCpu, packedShare * availableBytes);
-}
-
-function weightCount(checkpoint: Checkpoint): number {
-  let count = 0;
-  for (const { shape } of checkpoint.tensors.values()) count += shape.reduce((a, b) => a * b, 1);
-  return count;
 }
 
 function gigabytes(bytes: number): string {

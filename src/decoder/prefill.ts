@@ -3,6 +3,7 @@
  * through the model once, and the branches are forks. SPRING's tokens come after the passages, so all variants share
  * the passages.
  */
+import { prefillChunk } from '../checkpoint/memory.ts';
 import type { LoraAdapter } from '../checkpoint/types.ts';
 import { throwIfCancelled } from '../protocol/errors.ts';
 import type { Sequence } from './keyValueMemory.ts';
@@ -10,9 +11,6 @@ import type { PrefixCache } from './prefixCache.ts';
 import { commonPrefixLength, type PromptUnits, type Units } from './promptUnits.ts';
 import { ropeRegime } from './rope.ts';
 import type { DecoderSession } from './session.ts';
-
-/** Positions per pass: between passes a cancellation is felt. */
-const passSize = 128;
 
 export interface PromptToPrefill {
   index: number;
@@ -63,12 +61,14 @@ export class Prefill {
     this.signal = signal;
   }
 
-  /** Yields every prompt as soon as it is prefilled. Prompts share only with prompts of the same adapter. */
-  async *run(prompts: readonly PromptToPrefill[]): AsyncGenerator<PrefilledPrompt> {
+  /**
+   * Yields every prompt as soon as it is prefilled. Prompts share only with prompts of the same adapter.
+   * @param beside a sequence that these are to go through the model with
+   */
+  async *run(prompts: readonly PromptToPrefill[], beside?: Sequence): AsyncGenerator<PrefilledPrompt> {
     const groups = Map.groupBy(prompts, ({ adapter, units }) =>
       JSON.stringify([adapter?.id ?? '', ropeRegime(this.session.config, units.length)]),
     );
-    let beside: Sequence | undefined;
     try {
       for (const [key, group] of groups) {
         const { sequence, length } = await this.beginning(key, group, beside);
@@ -143,10 +143,10 @@ export class Prefill {
     }
   }
 
-  /** Runs stretches through the model, as many positions at a time as a pass takes. */
+  /** Runs stretches through the model, a chunk of positions at a time: between passes a cancellation is felt. */
   private async *passes(stretches: AsyncIterable<Stretch>): AsyncGenerator<PrefilledPrompt> {
     let pass: Stretch[] = [];
-    let room = passSize;
+    let room = prefillChunk;
     for await (const { units, end, ...stretch } of stretches) {
       for (let start = 0; start < units.length;) {
         const piece = units.slice(start, start + room);
@@ -156,7 +156,7 @@ export class Prefill {
         if (room > 0 && this.session.memory.mixesSequences) continue;
         yield* this.pass(pass);
         pass = [];
-        room = passSize;
+        room = prefillChunk;
       }
     }
     if (pass.length > 0) yield* this.pass(pass);

@@ -2,7 +2,7 @@
  * One loaded model: the inference graph in an onnxruntime session, and memory for keys and values.
  */
 import { InferenceSession, Tensor } from '../onnx/runtime.ts';
-import type { QuantizedWeights } from '../checkpoint/quantized/store.ts';
+import type { PreparedWeights } from '../checkpoint/quantized/store.ts';
 import type { Checkpoint, LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import { DeviceKeyValues } from './deviceKeyValues.ts';
@@ -26,8 +26,8 @@ export interface SessionOptions {
    * otherwise they stay pages of their file, which processes share. Default false.
    */
   packWeights?: boolean;
-  /** For int8 and int4: the weights to load instead of the checkpoint's own. */
-  quantized?: QuantizedWeights;
+  /** Weights in blocks, to load instead of the checkpoint's own. */
+  prepared?: PreparedWeights;
   /** Keep to attention kernels that do not depend on the adapter's subgroups (device.ts tests them). */
   plainAttention?: boolean;
 }
@@ -69,7 +69,7 @@ export class DecoderSession {
 
   /** Bytes of the weights as they are loaded. */
   get weightBytes(): number {
-    if (this.options.quantized) return this.options.quantized.bytes;
+    if (this.options.prepared) return this.options.prepared.bytes;
     let elements = 0;
     for (const { shape } of this.checkpoint.tensors.values()) elements += shape.reduce((x, y) => x * y, 1);
     return elements * this.memory.elementBytes;
@@ -165,8 +165,8 @@ async function createSession(
   const graph = emitInferenceGraph(
     config,
     (emitted) =>
-      options.quantized
-        ? new QuantizedGraphWeights(emitted, options.quantized, activations)
+      options.prepared
+        ? new QuantizedGraphWeights(emitted, options.prepared, checkpoint, activations)
         : new CheckpointWeights(emitted, checkpoint, activations),
     {
       activations,
@@ -189,7 +189,7 @@ async function createSession(
     sessionOptions.preferredOutputLocation = Object.fromEntries(
       keyValueNames(config, 'present').map((name) => [name, 'gpu-buffer']),
     );
-  } else if (!options.quantized && !options.packWeights) {
+  } else if (!options.prepared && !options.packWeights) {
     // the kernels of quantised weights need their own layout
     session['disable_prepacking'] = '1';
   }

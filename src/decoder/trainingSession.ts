@@ -5,8 +5,10 @@ import { InferenceSession, Tensor } from '../onnx/runtime.ts';
 import type { Checkpoint, ModelConfig } from '../checkpoint/types.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import { keyValueNames, type PastKeysAndValues } from './keyValueMemory.ts';
+import { floatWeights } from './loading.ts';
 import { RotaryTables, tableFeeds } from './rotaryTables.ts';
 import { emitTrainingGraph, paddingPosition, type TrainingGraphOptions } from './trainingGraph.ts';
+import type { Preparation } from './types.ts';
 
 /** One sequence, or the end of one whose beginning is already keys and values. */
 export interface TrainingExample {
@@ -47,11 +49,17 @@ export class TrainingSession {
   }
 
   /**
-   * Loads a checkpoint's weights from its own files, as DecoderSession does.
-   * @throws UserError if the runtime refuses the graph or the memory does not suffice
+   * Loads a checkpoint's weights from its own files, as DecoderSession does; those of a quantised one as floats, which
+   * are made on first use.
+   * @throws UserError if the runtime refuses the graph, the memory does not suffice or floats cannot be made
    */
-  static async open(checkpoint: Checkpoint, options: TrainingGraphOptions): Promise<TrainingSession> {
-    const { bytes, externalFolder } = emitTrainingGraph(checkpoint, options).encode();
+  static async open(
+    checkpoint: Checkpoint,
+    options: TrainingGraphOptions,
+    preparation: Preparation = {},
+  ): Promise<TrainingSession> {
+    const weights = await floatWeights(checkpoint, preparation);
+    const { bytes, externalFolder } = emitTrainingGraph(weights, options).encode();
     try {
       const session = await InferenceSession.create(bytes, {
         executionProviders: ['cpu'],

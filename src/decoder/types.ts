@@ -2,7 +2,7 @@
  * The decoder's interface: prompts in, tokens out. `Decoder` (decoder.ts) implements it.
  */
 import type { LoraAdapter } from '../checkpoint/types.ts';
-import type { Answer, AnswerSettings, AnswerToken } from '../protocol/comparison.ts';
+import type { Answer, AnswerSettings, AnswerToken, PrecisionChoice } from '../protocol/comparison.ts';
 
 /** A run of token ids, or rows that are fed as they are (virtual tokens). */
 export type PromptPart = { tokenIds: readonly number[] } | { rows: VirtualTokenRows };
@@ -19,18 +19,27 @@ export interface Prompt {
 }
 
 export type Device = 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml';
-export type Precision = 'f32' | 'f16' | 'int8' | 'int4';
 
-export interface DecoderOptions {
+/**
+ * `int8`, `int4`: quantised from the weights' values. Only for checkpoints whose weights are quantised: `native`, their
+ * own blocks with activations in 8 bits; `exact`, the same with float activations.
+ */
+export type Precision = Exclude<PrecisionChoice, 'auto'>;
+
+/** How weights are prepared that cannot be run as they lie. */
+export interface Preparation {
+  /** Where prepared weights are kept; default: the user's cache folder. */
+  quantizedFolder?: string;
+  /** Told while weights are prepared. */
+  onConversion?: (progress: { done: number; total: number }) => void;
+  signal?: AbortSignal | undefined;
+}
+
+export interface DecoderOptions extends Preparation {
   device?: Device | 'auto';
   precision?: Precision | 'auto';
-  signal?: AbortSignal | undefined;
   /** Threads of the CPU; default: one for each core. */
   threads?: number;
-  /** Where int8 and int4 weights are kept; default: the user's cache folder. */
-  quantizedFolder?: string;
-  /** Told while int8 or int4 weights are made. */
-  onConversion?: (progress: { done: number; total: number }) => void;
   /** Told when the model had to leave its device in mid-session. */
   onNotice?: (message: string) => void;
 }

@@ -1,6 +1,7 @@
 /** The process that holds the index of the workspace's documents and looks at files of models. */
 import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
+import { localModels } from '../hub/localModels.ts';
 import { AdapterStore, defaultStoreFolder } from '../prag/adapterStore.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { IndexLocation, IndexProgress as ReportedProgress, IndexSummary } from '../protocol/engine.ts';
@@ -99,6 +100,7 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
       return null;
     },
     listInstalled: () => listInstalled(extensionFolder),
+    listLocalModels: () => localModels(),
     inspectModels: ({ models }) => Promise.all(models.map((model) => inspectModel(model, extensionFolder))),
     inspectTokenFiles: ({ paths }) =>
       Promise.all(paths.map((path) => inspectTokenFile(path, extensionFolder))),

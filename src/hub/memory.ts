@@ -3,10 +3,10 @@
  */
 import { totalmem } from 'node:os';
 import { parseModelConfig } from '../checkpoint/config.ts';
-import { linearParameters } from '../checkpoint/layers.ts';
+import { keyValueBytes, prefillChunk, weightBytes, type WeightPrecision } from '../checkpoint/memory.ts';
 import type { ModelShape } from './types.ts';
 
-export type MemoryPrecision = 'f32' | 'f16' | 'int8' | 'int4';
+export type MemoryPrecision = WeightPrecision;
 export const memoryPrecisions: readonly MemoryPrecision[] = ['f32', 'f16', 'int8', 'int4'];
 
 export interface MemoryUse {
@@ -39,9 +39,8 @@ export interface MachineMemory {
 /** `runs`: it fits now. `tight`: if other programs make room. `too-large`: never on this machine. */
 export type MemoryFit = 'runs' | 'tight' | 'too-large';
 
-/** Quantised weights in blocks of 32: a float32 scale for each, half a byte of zero points for int4. */
-const bytesPerWeight = { f32: 4, f16: 2, int8: 1 + 4 / 32, int4: 0.5 + 4.5 / 32 };
-const prefillChunk = 256;
+/** Share of a prompt and its answer that a variant does not have in common with the others. */
+const ownShare = 1 / 4;
 /** Node and onnxruntime with nothing loaded. */
 const runtimeBytes = 150e6;
 /** Share of the machine's memory that a model may take: the system and the editor need the rest. */
@@ -56,15 +55,24 @@ export function estimateMemory(shape: ModelShape, use: MemoryUse): MemoryEstimat
   const contextTokens = Math.min(use.contextTokens ?? 1024, shape.maxPositionEmbeddings);
   const precision = use.device === 'cpu' && use.precision === 'f16' ? 'f32' : use.precision;
   const elementBytes = use.device === 'gpu' && precision !== 'f32' ? 2 : 4;
-  const weights = linearParameters(shape) * bytesPerWeight[precision];
-  // The shared passages once, and a copy of everything for each variant.
-  const positions = contextTokens * (variants + 1);
-  const keyValueCache =
-    2 * shape.numLayers * shape.numKeyValueHeads * shape.headDim * positions * elementBytes;
+  const weights = weightBytes(shape, precision);
+  // The last question's prompt is kept. Variants share what they can on the CPU; a GPU has a copy of all for each.
+  const sequences = use.device === 'cpu' ? 1 + ownShare * variants : variants;
+  const keyValueCache = keyValueBytes(shape, contextTokens * (1 + sequences), elementBytes);
   const perToken = 4 * shape.hiddenSize + 3 * shape.intermediateSize + shape.numHeads * contextTokens;
   const activations = (prefillChunk * perToken + variants * shape.vocabSize) * 4;
   const total = weights + keyValueCache + activations + runtimeBytes;
   return { weights, keyValueCache, activations, runtime: runtimeBytes, total };
+}
+
+/** Where the shape of a model in a file is not known: its keys, values and activations, as a share of the file. */
+const shareBesideFile = 0.25;
+
+/** The memory that a comparison takes with a model that runs as its file stores it (a GGUF), on the CPU, in bytes. */
+export function estimateFileMemory(fileBytes: number, shape?: ModelShape): number {
+  if (shape === undefined) return fileBytes * (1 + shareBesideFile) + runtimeBytes;
+  const { total, weights } = estimateMemory(shape, { precision: 'f32', device: 'cpu' });
+  return fileBytes + total - weights;
 }
 
 /** What this process may use: the machine's memory, or less where a container limits it. */

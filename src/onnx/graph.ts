@@ -135,7 +135,7 @@ export class Graph {
     };
     return {
       bytes: encodeModel(graph, opsets),
-      externalFolder: externals.length > 0 ? folder || '/' : undefined,
+      externalFolder: externals.length > 0 ? rootOr(folder) : undefined,
     };
   }
 
@@ -179,4 +179,10 @@ function commonFolder(files: readonly string[]): string {
     depth = Math.min(depth, differs === -1 ? parts.length : differs);
   }
   return files[0]!.slice(0, first.slice(0, depth).join('/').length);
+}
+
+/** `C:` alone would mean the present folder of that drive. */
+function rootOr(folder: string): string {
+  if (folder === '') return '/';
+  return folder.endsWith(':') ? `${folder}\\` : folder;
 }

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import type { EmbeddingTable } from '../checkpoint/embeddingTable.ts';
 import { exists } from '../checkpoint/files.ts';
 import { readLoraAdapter, writeAdapter } from '../checkpoint/lora.ts';
+import { contextLength } from '../checkpoint/ropeConfig.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.ts';
 import type { Checkpoint, LoraAdapter } from '../checkpoint/types.ts';
 import { TrainingSession } from '../decoder/trainingSession.ts';
+import type { Preparation } from '../decoder/types.ts';
 import { throwIfCancelled, UserError } from '../protocol/errors.ts';
 import type { AdapterIdentity, AdapterStore } from './adapterStore.ts';
 import type { Augmenter } from './augmenter.ts';
@@ -89,9 +91,9 @@ export class PassageEncoder {
       }
       const { checkpoint, tokenizer, embeddings, name } = this.model;
       const { recipe } = this.options;
-      const maximumLength = Math.min(recipe.maximumLength, checkpoint.config.maxPositionEmbeddings);
+      const maximumLength = Math.min(recipe.maximumLength, contextLength(checkpoint.config));
       const sequences = trainingSequences(tokenizer, augmented, { ...recipe, maximumLength });
-      this.session ??= await openLoraTraining(checkpoint);
+      this.session ??= await openLoraTraining(checkpoint, { signal });
       const training = new LoraTraining(this.session, embeddings, this.start, recipe);
       const losses: number[] = [];
       for (let step = 0; step < recipe.epochs * sequences.length; step++) {
@@ -134,8 +136,12 @@ export class PassageEncoder {
 }
 
 /** A session for LoraTraining. */
-export function openLoraTraining(checkpoint: Checkpoint): Promise<TrainingSession> {
-  return TrainingSession.open(checkpoint, { past: false, lora: true, gradients: { lora: true } });
+export function openLoraTraining(
+  checkpoint: Checkpoint,
+  preparation: Preparation = {},
+): Promise<TrainingSession> {
+  const options = { past: false, lora: true, gradients: { lora: true } };
+  return TrainingSession.open(checkpoint, options, preparation);
 }
 
 /** The start of a model: the folder that was given, else the stored random start, which is made on first use. */

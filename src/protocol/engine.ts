@@ -11,6 +11,7 @@ import type {
   PragOptions,
   TokenFileInfo,
 } from './comparison.ts';
+import type { LocalModel } from './localModels.ts';
 import type { Passage } from './passages.ts';
 import type { TrainingEvent } from './training.ts';
 
@@ -113,6 +114,8 @@ export interface IndexRequests {
   };
   /** The models (by id) and embedding files (by path) of the model list that are on this machine. */
   listInstalled: { params: Nothing; progress: never; result: { models: string[]; tokenFiles: string[] } };
+  /** Models in GGUF files that other programs have put on this machine; headers are read for a few seconds at most. */
+  listLocalModels: { params: Nothing; progress: never; result: LocalModel[] };
   inspectModels: { params: { models: string[] }; progress: never; result: ModelInfo[] };
   inspectTokenFiles: { params: { paths: string[] }; progress: never; result: TokenFileInfo[] };
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { float32Bytes, writeGguf } from '../support/ggufWriter.ts';
 import { demoFolder, oracleCheckpoints, oracleFolder, readGolden } from '../support/oracle.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -32,6 +34,26 @@ describe('command line', () => {
     );
   });
   after(() => rmSync(folder, { recursive: true }));
+
+  describe('tokenize', () => {
+    it('prints ids and pieces, BOS as the tokenizer adds it, special tokens recognised', () => {
+      const { status, stdout } = spring('tokenize', 'Question:</s>é', '--json');
+      assert.equal(status, 0);
+      assert.deepEqual(JSON.parse(stdout), {
+        model: 'demo',
+        ids: [0, 298, 62, 1, 199, 173],
+        pieces: ['<s>', 'Question', ':', '</s>', '<0xC3>', '<0xA9>'],
+      });
+    });
+
+    it('prints lines for people', () => {
+      const { status, stdout } = spring('tokenize', 'a b');
+      assert.equal(status, 0);
+      assert.match(stdout, /^ *\d+ {2}".*"\n/);
+      assert.equal(spring('tokenize', 'a', '--model', join(folder, 'nowhere')).status, 1);
+      assert.equal(spring('tokenize').status, 2);
+    });
+  });
 
   describe('ask', () => {
     const question = 'Which protocol does Dornor speak?';
@@ -236,6 +258,38 @@ describe('command line', () => {
         );
       });
     }
+
+    it('inspect: a GGUF file, whatever its name, and one of its tensors', () => {
+      const path = join(folder, 'sha256-0123');
+      writeGguf(path, {
+        metadata: [
+          ['general.architecture', ['string', 'llama']],
+          ['general.name', ['string', 'a\u001b[31mb']],
+          ['llama.context_length', ['uint32', 128]],
+        ],
+        tensors: [{ name: 'w', dimensions: [3, 2], data: float32Bytes([1, 2, 3, 4, 5, 6]) }],
+      });
+      const { stdout } = spring('inspect', path, '--json');
+      const facts = JSON.parse(stdout) as Record<string, unknown>;
+      assert.equal(facts['kind'], 'gguf');
+      assert.equal(facts['architecture'], 'llama');
+      assert.equal(facts['quantization'], 'F32');
+      assert.equal(facts['parameters'], 6);
+      assert.equal(facts['contextLength'], 128);
+      assert.deepEqual(facts['types'], { F32: { tensors: 1, bytes: 24 } });
+      assert.match(spring('inspect', path).stdout, /name +"a\\u001b\[31mb"/);
+      assert.deepEqual(JSON.parse(spring('inspect', path, '--tensor', 'w', '--json').stdout), {
+        name: 'w',
+        type: 'F32',
+        shape: [2, 3],
+        sha256: createHash('sha256')
+          .update(float32Bytes([1, 2, 3, 4, 5, 6]))
+          .digest('hex'),
+      });
+      const { status, stderr } = spring('inspect', path, '--tensor', 'v');
+      assert.match(stderr, /has no tensor "v"; it has 1: "w"/);
+      assert.equal(status, 1);
+    });
 
     it('inspect: hostile files are refused and run nothing', function () {
       if (oracleCheckpoints().length === 0) this.skip();

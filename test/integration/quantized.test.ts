@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts';
-import { quantizedWeights, type QuantizedWeights } from '../../src/checkpoint/quantized/store.ts';
+import { preparedWeights, type PreparedWeights } from '../../src/checkpoint/quantized/store.ts';
 import { Decoder } from '../../src/decoder/decoder.ts';
 import { CancelledError, UserError } from '../../src/protocol/errors.ts';
 import { allLogits, answers, scenarioPrompt } from '../support/decoding.ts';
@@ -71,8 +71,8 @@ describe('quantised weights', () => {
     });
 
     /** Makes or finds the weights. @returns them and whether they had to be made */
-    async function get(signal?: AbortSignal): Promise<{ weights: QuantizedWeights; made: boolean }> {
-      const steps = quantizedWeights(await openCheckpoint(model), 'int4', store, signal);
+    async function get(signal?: AbortSignal): Promise<{ weights: PreparedWeights; made: boolean }> {
+      const steps = preparedWeights(await openCheckpoint(model), 'int4', store, signal);
       let made = false;
       for (;;) {
         const step = await steps.next();

@@ -24,12 +24,20 @@ const devices: Record<DeviceChoice, string> = {
 };
 const precisions: Record<PrecisionChoice, string> = {
   auto: 'Auto',
+  exact: 'exact (quantised models)',
+  native: 'native (quantised models)',
   f32: 'float32',
   f16: 'float16',
   int8: 'int8',
   int4: 'int4',
 };
-const sources = { 'built-in': 'built in', workspace: 'workspace', folder: 'folder', hub: 'hub' };
+const sources = {
+  'built-in': 'built in',
+  workspace: 'workspace',
+  folder: 'folder',
+  hub: 'hub',
+  local: 'of another program',
+};
 
 /** Model, device, embedding file, number of virtual tokens and the settings of generation. */
 export function setupView(controller: Controller): View & { focusTokenFile(): void } {

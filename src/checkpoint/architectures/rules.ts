@@ -56,8 +56,22 @@ export function commonTraits(
   sizes: Sizes,
   known: Partial<Pick<Traits, 'ropes' | 'activation'>> = {},
 ): Traits {
+  const rope = known.ropes ? null : parseRope(config, sizes);
+  return plainTraits(
+    sizes,
+    known.ropes ?? everyLayer(sizes, rope),
+    known.activation ?? parseActivation(config, 'hidden_act', 'silu'),
+  );
+}
+
+/** The same where rotations and activation are known, wherever they come from. */
+export function plainTraits(
+  sizes: Sizes,
+  ropes: Traits['ropes'],
+  activation: Traits['activation'] = 'silu',
+): Traits {
   return {
-    ropes: known.ropes ?? everyLayer(sizes, parseRope(config, sizes)),
+    ropes,
     slidingWindows: everyLayer(sizes, null),
     attentionBias: { qkv: false, output: false },
     mlpBias: false,
@@ -65,7 +79,7 @@ export function commonTraits(
     queryKeyNorm: false,
     normsAfterBlocks: false,
     normWeightOffset: 0,
-    activation: known.activation ?? parseActivation(config, 'hidden_act', 'silu'),
+    activation,
     scoreScale: 1 / Math.sqrt(sizes.headDim),
     embeddingScale: 1,
     residualScale: 1,

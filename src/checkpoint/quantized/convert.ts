@@ -1,18 +1,23 @@
 /**
- * Makes the quantised file of a checkpoint, a few rows at a time, so that memory does not depend on the model's size.
+ * Makes the prepared file of a checkpoint: layer by layer, on all cores, a few rows at a time, so that memory does not
+ * depend on the model's size.
  */
-import { createHash, type Hash } from 'node:crypto';
-import { open, type FileHandle } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { throwIfCancelled } from '../../protocol/errors.ts';
-import { bytesPerElement, widenToFloat32, type FloatType } from '../elementTypes.ts';
-import { readExactly } from '../files.ts';
-import { openForReading } from '../safetensors.ts';
-import type { TensorLocation } from '../types.ts';
-import { quantizeRows } from './blocks.ts';
-import { checkFinite, plannedTensors, type LinearRecipe, type Recipe } from './recipe.ts';
+import { encodeBlocks } from './blocks.ts';
+import { convertOnAllCores } from './conversionPool.ts';
+import { planFile, TensorWriter, type Span } from './preparedFile.ts';
+import { quantizedEncoding, quantizeRows } from './quantize.ts';
+import { plannedTensors, type LinearRecipe, type Recipe } from './recipe.ts';
+import { readRows } from '../tensorRows.ts';
+import { checkFinite, readBlocks, readFloats, storedBytes, storedEncoding } from './sources.ts';
 
-/** Bytes of weights read at a time. */
+/** Bytes of weights, as float32, that are converted at a time. */
 const chunkBytes = 8 * 1024 * 1024;
+/** Rows are read in multiples of this: heads whose rows are interleaved are then seldom cut, and read twice. */
+const wholeHeads = 256;
+/** Smaller models are done before threads have started. */
+const worthThreads = 64 * 1024 * 1024;
 
 export interface ConversionProgress {
   /** Bytes of the checkpoint's weights that have been read, of all. */
@@ -20,148 +25,149 @@ export interface ConversionProgress {
   total: number;
 }
 
+/** One layer to write, as it is given to a thread. */
+export interface LayerTask {
+  linear: LinearRecipe;
+  /** The file, which is there already, and where in it the layer's tensors lie. */
+  path: string;
+  spans: ReadonlyMap<string, Span>;
+}
+
 /**
- * Writes the quantised file; yields progress after every chunk, returns the SHA-256 of each tensor by its name.
+ * Writes the prepared file; yields progress, returns the SHA-256 of each tensor by its name.
  * @throws UserError for weights that cannot be read or are not finite, CancelledError when the signal fires
  */
-export async function* writeQuantizedFile(
+export async function* writePreparedFile(
   recipe: Recipe,
-  tensors: ReadonlyMap<string, TensorLocation>,
   path: string,
   signal?: AbortSignal,
+  onThreads = recipe.linears.reduce((sum, linear) => sum + bytesOf(linear), 0) >= worthThreads,
 ): AsyncGenerator<ConversionProgress, Record<string, string>> {
-  const output = await OutputFile.create(path, recipe);
-  const input = new InputFiles();
-  try {
-    const memberOf = (name: string): TensorLocation => tensors.get(`${name}.weight`)!;
-    const total = recipe.linears
-      .flatMap(({ members }) => members)
-      .reduce((bytes, { name }) => bytes + memberOf(name).length, 0);
-    let done = 0;
-    for (const { name, sources } of recipe.vectors) {
-      for (const source of sources) {
-        const values = await input.read(source, 0, source.shape[0]!);
-        await output.append(name, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  const { header, spans } = planFile(plannedTensors(recipe));
+  throwIfCancelled(signal);
+  await writeFile(path, header, { flag: 'wx' });
+  const sha256 = await writeVectors(recipe, path, spans);
+  const tasks = recipe.linears.map((linear): LayerTask => {
+    const own = [...spans].filter(([name]) => isOf(name, linear) && !(name in sha256));
+    return { linear, path, spans: new Map(own) };
+  });
+  const total = recipe.linears.reduce((sum, linear) => sum + bytesOf(linear), 0);
+  let done = 0;
+  const steps = onThreads ? convertOnAllCores(bySize(tasks), signal) : convertHere(tasks, signal);
+  for (;;) {
+    const step = await steps.next();
+    if (step.done) return { ...sha256, ...step.value };
+    done += step.value;
+    yield { done, total };
+  }
+}
+
+async function* convertHere(
+  tasks: readonly LayerTask[],
+  signal?: AbortSignal,
+): AsyncGenerator<number, Record<string, string>> {
+  const sha256: Record<string, string> = {};
+  for (const task of tasks) {
+    const steps = convertLayer(task);
+    for (;;) {
+      throwIfCancelled(signal);
+      const step = await steps.next();
+      if (step.done) {
+        Object.assign(sha256, step.value);
+        break;
       }
+      yield step.value;
     }
-    for (const linear of recipe.linears) {
-      for (const { name, outFeatures } of linear.members) {
-        const source = memberOf(name);
-        const rowsAtOnce = Math.max(1, Math.floor(chunkBytes / (4 * linear.inFeatures)));
-        for (let row = 0; row < outFeatures; row += rowsAtOnce) {
-          throwIfCancelled(signal);
-          const rows = Math.min(rowsAtOnce, outFeatures - row);
-          await quantizeInto(
-            output,
-            linear,
-            await input.read(source, row * linear.inFeatures, rows * linear.inFeatures),
-          );
-          done += (source.length * rows) / outFeatures;
-          yield { done, total };
-        }
+  }
+  return sha256;
+}
+
+/**
+ * Writes one layer; yields bytes of the checkpoint's weights as they are read, returns the SHA-256 of its tensors.
+ * @throws UserError for weights that cannot be read or are not finite
+ */
+export async function* convertLayer({
+  linear,
+  path,
+  spans,
+}: LayerTask): AsyncGenerator<number, Record<string, string>> {
+  const output = await TensorWriter.open(path, spans);
+  try {
+    for (const { source, outFeatures } of linear.members) {
+      const rowsAtOnce =
+        wholeHeads * Math.max(1, Math.floor(chunkBytes / (4 * linear.inFeatures * wholeHeads)));
+      for (let row = 0; row < outFeatures; row += rowsAtOnce) {
+        const rows = Math.min(rowsAtOnce, outFeatures - row);
+        for (const [part, bytes] of await encodeRows(linear, source, row, rows))
+          await output.append(`${linear.name}.${part}`, bytes);
+        yield (storedBytes(source) * rows) / outFeatures;
       }
     }
     return await output.finish();
   } finally {
-    await input.close();
     await output.close();
   }
 }
 
-async function quantizeInto(output: OutputFile, linear: LinearRecipe, values: Float32Array): Promise<void> {
-  const { name, inFeatures, bits, asymmetric } = linear;
-  const { weight, scales, zeroPoints } = quantizeRows(values, inFeatures, bits, asymmetric);
-  await output.append(`${name}.weight`, weight);
-  await output.append(`${name}.scales`, scales);
-  if (zeroPoints) await output.append(`${name}.zero_points`, zeroPoints);
+/** The parts of some rows of a layer. */
+async function encodeRows(
+  { inFeatures, encoding }: LinearRecipe,
+  source: LinearRecipe['members'][number]['source'],
+  start: number,
+  rows: number,
+): Promise<Map<string, Uint8Array>> {
+  const where = 'packing' in source ? { name: source.name, file: source.codes.file } : source;
+  if (encoding !== 'float32' && JSON.stringify(storedEncoding(source)) === JSON.stringify(encoding)) {
+    const blocks = await readBlocks(source, start, rows);
+    checkFinite(blocks.scales, where);
+    if (blocks.mins) checkFinite(blocks.mins, where);
+    return encodeBlocks(blocks, rows, encoding);
+  }
+  const values = await readFloats(source, start, rows);
+  checkFinite(values, where);
+  if (encoding === 'float32') return new Map([['weight', bytesOfValues(values)]]);
+  return encodeBlocks(
+    quantizeRows(values, inFeatures, encoding.bits),
+    rows,
+    quantizedEncoding(encoding.bits),
+  );
 }
 
-/** The checkpoint's files, each opened once. */
-class InputFiles {
-  private readonly handles = new Map<string, FileHandle>();
-
-  /** Elements of a tensor as float32. */
-  async read(location: TensorLocation, start: number, count: number): Promise<Float32Array> {
-    let handle = this.handles.get(location.file);
-    if (!handle) {
-      handle = await openForReading(location.file);
-      this.handles.set(location.file, handle);
+async function writeVectors(
+  { vectors }: Recipe,
+  path: string,
+  spans: ReadonlyMap<string, Span>,
+): Promise<Record<string, string>> {
+  const own = new Map(vectors.map(({ name }) => [name, spans.get(name)!]));
+  const output = await TensorWriter.open(path, own);
+  try {
+    for (const { name, sources } of vectors) {
+      for (const source of sources) {
+        const values = await readRows(source, 0, 1);
+        checkFinite(values, source);
+        await output.append(name, bytesOfValues(values));
+      }
     }
-    const type = location.dtype as FloatType;
-    const width = bytesPerElement[type];
-    const bytes = await readExactly(handle, location.file, location.offset + start * width, count * width);
-    const values = widenToFloat32(bytes, type);
-    checkFinite(values, location.name, location.file);
-    return values;
-  }
-
-  async close(): Promise<void> {
-    for (const handle of this.handles.values()) await handle.close();
+    return await output.finish();
+  } finally {
+    await output.close();
   }
 }
 
-/** A safetensors file whose tensors grow side by side. */
-class OutputFile {
-  private readonly handle: FileHandle;
-  private readonly tensors: Map<string, { position: number; end: number; hash: Hash }>;
+/** Whether a tensor of the file belongs to a layer. */
+function isOf(tensor: string, { name }: LinearRecipe): boolean {
+  return tensor.slice(0, tensor.lastIndexOf('.')) === name;
+}
 
-  private constructor(handle: FileHandle, tensors: OutputFile['tensors']) {
-    this.handle = handle;
-    this.tensors = tensors;
-  }
+function bytesOf({ members }: LinearRecipe): number {
+  return members.reduce((sum, { source }) => sum + storedBytes(source), 0);
+}
 
-  static async create(path: string, recipe: Recipe): Promise<OutputFile> {
-    const header: Record<string, unknown> = {};
-    const spans: { name: string; begin: number; end: number }[] = [];
-    let end = 0;
-    for (const { name, dtype, shape } of plannedTensors(recipe)) {
-      const begin = end;
-      end += shape.reduce((product, size) => product * size, bytesPerElement[dtype]);
-      header[name] = { dtype, shape, data_offsets: [begin, end] };
-      spans.push({ name, begin, end });
-    }
-    const text = Buffer.from(JSON.stringify(header));
-    const start = Buffer.alloc(8 + Math.ceil(text.length / 8) * 8, ' ');
-    start.writeBigUInt64LE(BigInt(start.length - 8));
-    text.copy(start, 8);
-    const handle = await open(path, 'wx');
-    await handle.write(start, 0, start.length, 0);
-    const tensors = spans.map(
-      (span) =>
-        [
-          span.name,
-          { position: start.length + span.begin, end: start.length + span.end, hash: createHash('sha256') },
-        ] as const,
-    );
-    return new OutputFile(handle, new Map(tensors));
-  }
+/** Largest first: the last to be done are then small. */
+function bySize(tasks: readonly LayerTask[]): LayerTask[] {
+  return tasks.toSorted((a, b) => bytesOf(b.linear) - bytesOf(a.linear));
+}
 
-  /** Adds bytes to a tensor. */
-  async append(name: string, bytes: Uint8Array): Promise<void> {
-    const tensor = this.tensors.get(name);
-    if (!tensor || tensor.position + bytes.length > tensor.end) throw new Error(`No room for ${name}.`);
-    let written = 0;
-    while (written < bytes.length) {
-      const rest = bytes.length - written;
-      const { bytesWritten } = await this.handle.write(bytes, written, rest, tensor.position + written);
-      written += bytesWritten;
-    }
-    tensor.hash.update(bytes);
-    tensor.position += bytes.length;
-  }
-
-  /** Checks that every tensor is whole and on disk; returns their SHA-256. */
-  async finish(): Promise<Record<string, string>> {
-    await this.handle.sync();
-    return Object.fromEntries(
-      [...this.tensors].map(([name, { position, end, hash }]) => {
-        if (position !== end) throw new Error(`The tensor ${name} was not written to its end.`);
-        return [name, hash.digest('hex')];
-      }),
-    );
-  }
-
-  async close(): Promise<void> {
-    await this.handle.close();
-  }
+function bytesOfValues(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

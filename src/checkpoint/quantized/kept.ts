@@ -1,15 +1,12 @@
-/** The quantised weights that are kept between sessions: which there are, and removing them. */
+/** The prepared weights that are kept between sessions: which there are, and removing them. */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exists, isJsonObject, readOptionalJsonObject } from '../files.ts';
-import type { QuantizedPrecision } from './recipe.ts';
-import { keptFolderName } from './store.ts';
+import { keptFolderName, preparedPrecisions, type PreparedPrecision } from './folders.ts';
 
-const precisions: readonly QuantizedPrecision[] = ['int8', 'int4'];
-
-/** The quantised weights of one checkpoint in one precision. */
+/** The prepared weights of one checkpoint in one precision. */
 export interface KeptWeights {
-  precision: QuantizedPrecision;
+  precision: PreparedPrecision;
   /** The folder that holds them, absolute. */
   folder: string;
   /** Names of the checkpoint's weight files, absolute. */
@@ -20,9 +17,9 @@ export interface KeptWeights {
 }
 
 /**
- * All quantised weights in the folder, by name; none if there is no such folder.
+ * All prepared weights in the folder, by name; none if there is no such folder.
  *
- * @param root folder of all quantised weights (`defaultQuantizedFolder`)
+ * @param root folder of all prepared weights (`defaultQuantizedFolder`)
  */
 export async function listKept(root: string): Promise<KeptWeights[]> {
   const names = await readdir(root).catch(() => []);
@@ -35,10 +32,10 @@ export async function listKept(root: string): Promise<KeptWeights[]> {
   return kept.filter((weights) => weights !== undefined);
 }
 
-/** The quantised weights of the checkpoint in a folder; none if the folder is not there. */
+/** The prepared weights of the checkpoint in a folder; none if the folder is not there. */
 export async function keptOf(checkpointFolder: string, root: string): Promise<KeptWeights[]> {
   const kept: KeptWeights[] = [];
-  for (const precision of precisions) {
+  for (const precision of preparedPrecisions) {
     const name = await keptFolderName(checkpointFolder, precision).catch(() => undefined);
     const weights = name === undefined ? undefined : await keptIn(join(root, name));
     if (weights) kept.push(weights);
@@ -46,7 +43,7 @@ export async function keptOf(checkpointFolder: string, root: string): Promise<Ke
   return kept;
 }
 
-/** Removes quantised weights; they are made again when they are needed. */
+/** Removes prepared weights; they are made again when they are needed. */
 export async function removeKept(weights: readonly Pick<KeptWeights, 'folder'>[]): Promise<void> {
   for (const { folder } of weights) await rm(folder, { recursive: true, force: true });
 }
@@ -54,7 +51,7 @@ export async function removeKept(weights: readonly Pick<KeptWeights, 'folder'>[]
 /** Undefined for a folder that is something else: that is left alone. */
 async function keptIn(folder: string): Promise<KeptWeights | undefined> {
   const record = await readOptionalJsonObject(join(folder, 'record.json')).catch(() => undefined);
-  const precision = precisions.find((known) => known === record?.['precision']);
+  const precision = preparedPrecisions.find((known) => known === record?.['precision']);
   if (!record || precision === undefined || !Array.isArray(record['sources'])) return undefined;
   const sources = (record['sources'] as unknown[]).flatMap((source) =>
     isJsonObject(source) && typeof source['file'] === 'string' ? [source['file']] : [],

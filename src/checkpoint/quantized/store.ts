@@ -1,32 +1,26 @@
 /**
- * Quantised weights kept between sessions: a folder for each checkpoint and precision, with the weights and a record of
+ * Prepared weights kept between sessions: a folder for each checkpoint and precision, with the weights and a record of
  * what they were made from. A folder appears under its name only when it is whole, so a crash leaves nothing that could
  * be taken for weights.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { basename, join } from 'node:path';
+import { mkdir, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { messageOf, UserError } from '../../protocol/errors.ts';
 import { readOptionalJsonObject } from '../files.ts';
 import { readSafetensors } from '../safetensors.ts';
 import type { Checkpoint, TensorLocation } from '../types.ts';
-import { writeQuantizedFile, type ConversionProgress } from './convert.ts';
-import {
-  plannedTensors,
-  recipeOf,
-  recipeVersion,
-  type LinearRecipe,
-  type QuantizedPrecision,
-  type Recipe,
-} from './recipe.ts';
+import { writePreparedFile, type ConversionProgress } from './convert.ts';
+import { keptFolderName, type PreparedPrecision } from './folders.ts';
+import { planFile } from './preparedFile.ts';
+import { plannedTensors, recipeOf, recipeVersion, type LinearRecipe, type Recipe } from './recipe.ts';
 
-/** Quantised weights, ready to be loaded. */
-export interface QuantizedWeights {
-  precision: QuantizedPrecision;
+/** Prepared weights, ready to be loaded. */
+export interface PreparedWeights {
+  precision: PreparedPrecision;
   folder: string;
-  /** By name in the quantised file. */
+  /** By name in the prepared file. */
   tensors: ReadonlyMap<string, TensorLocation>;
   linears: readonly LinearRecipe[];
   /** Bytes of the file. */
@@ -43,7 +37,7 @@ interface SourceFile {
 /** What record.json says. */
 interface ConversionRecord {
   recipeVersion: number;
-  precision: QuantizedPrecision;
+  precision: PreparedPrecision;
   /** The weights, with their size and time of change. */
   result: SourceFile;
   sources: SourceFile[];
@@ -56,31 +50,20 @@ const recordName = 'record.json';
 /** A temporary folder older than this belongs to a process that died. */
 const abandonedAfterMs = 24 * 60 * 60 * 1000;
 
-/** `SPRING_RAG_QUANTIZED`, else `spring-rag/quantized` in the user's cache folder. */
-export function defaultQuantizedFolder(env: NodeJS.ProcessEnv = process.env): string {
-  const named = env['SPRING_RAG_QUANTIZED'];
-  if (named !== undefined && named !== '') return named;
-  const caches =
-    process.platform === 'win32'
-      ? (env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'))
-      : (env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'));
-  return join(caches, 'spring-rag', 'quantized');
-}
-
 /**
- * The quantised weights of a checkpoint: those that are kept, if they were made from its present files, else new ones.
+ * The prepared weights of a checkpoint: those that are kept, if they were made from its present files, else new ones.
  * Yields progress while they are made.
  *
- * @param root folder of all quantised weights
+ * @param root folder of all prepared weights
  * @throws UserError if they cannot be made or written, CancelledError when the signal fires
  */
-export async function* quantizedWeights(
+export async function* preparedWeights(
   checkpoint: Checkpoint,
-  precision: QuantizedPrecision,
+  precision: PreparedPrecision,
   root: string,
   signal?: AbortSignal,
-): AsyncGenerator<ConversionProgress, QuantizedWeights> {
-  const recipe = recipeOf(checkpoint, precision);
+): AsyncGenerator<ConversionProgress, PreparedWeights> {
+  const recipe = recipeOf(checkpoint, precision, resolve(root));
   const sources = await sourceFiles(checkpoint);
   const folder = join(root, await keptFolderName(checkpoint.path, precision));
   const kept = await openKept(folder, recipe, precision, sources);
@@ -90,8 +73,9 @@ export async function* quantizedWeights(
   try {
     await mkdir(temporary, { recursive: true });
     await removeAbandoned(root);
+    await checkSpace(checkpoint, precision, root, planFile(plannedTensors(recipe)).bytes);
     const file = join(temporary, weightsName);
-    const sha256 = yield* writeQuantizedFile(recipe, checkpoint.tensors, file, signal);
+    const sha256 = yield* writePreparedFile(recipe, file, signal);
     const record: ConversionRecord = {
       recipeVersion,
       precision,
@@ -122,13 +106,29 @@ export async function* quantizedWeights(
   return made;
 }
 
+/** @throws UserError before anything is written if the disk has no room for so many bytes */
+async function checkSpace(
+  { path }: Checkpoint,
+  precision: PreparedPrecision,
+  root: string,
+  bytes: number,
+): Promise<void> {
+  const { bavail, bsize } = await statfs(root);
+  if (bavail * bsize >= bytes) return;
+  const megabytes = (count: number): string => `${Math.ceil(count / 1e6).toLocaleString('en')} MB`;
+  throw new UserError(
+    `The ${precision} weights of ${path} need ${megabytes(bytes)}, but ${megabytes(bavail * bsize)} are free in ` +
+      `${root}. Free some space, or name another folder with SPRING_RAG_QUANTIZED.`,
+  );
+}
+
 /** Weights made earlier; undefined if there are none, or they are not those of the present files. */
 async function openKept(
   folder: string,
   recipe: Recipe,
-  precision: QuantizedPrecision,
+  precision: PreparedPrecision,
   sources: readonly SourceFile[],
-): Promise<QuantizedWeights | undefined> {
+): Promise<PreparedWeights | undefined> {
   try {
     const record = (await readOptionalJsonObject(join(folder, recordName))) as ConversionRecord | undefined;
     if (record?.recipeVersion !== recipeVersion || record.precision !== precision) return undefined;
@@ -169,16 +169,6 @@ async function sourceFiles(checkpoint: Checkpoint): Promise<SourceFile[]> {
 async function fileState(file: string): Promise<SourceFile> {
   const { size, mtimeMs } = await stat(file);
   return { file, bytes: size, modifiedMs: mtimeMs };
-}
-
-/** The checkpoint's own name, for people, and a hash of where it lies. */
-export async function keptFolderName(
-  checkpointFolder: string,
-  precision: QuantizedPrecision,
-): Promise<string> {
-  const path = await realpath(checkpointFolder);
-  const hash = createHash('sha256').update(path).digest('hex').slice(0, 12);
-  return `${basename(path)}-${hash}-${precision}`;
 }
 
 async function removeAbandoned(root: string): Promise<void> {

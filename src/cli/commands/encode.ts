@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { readJsonText } from '../../checkpoint/textFile.ts';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readLoraAdapter, writeAdapter } from '../../checkpoint/lora.ts';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { Decoder } from '../../decoder/decoder.ts';
 import { readEvaluationData } from '../../evaluation/questions.ts';
 import { resolveModel } from '../../hub/resolve.ts';
@@ -110,7 +111,7 @@ async function runWarmUp(options: EncodeOptions, file: string): Promise<void> {
     signal,
   });
   const { checkpoint, tokenizer, embeddings } = decoder;
-  const session = await openLoraTraining(checkpoint);
+  const session = await openLoraTraining(checkpoint, { signal });
   const losses: number[] = [];
   try {
     const start = prag.startFolder
@@ -121,7 +122,7 @@ async function runWarmUp(options: EncodeOptions, file: string): Promise<void> {
     const progress = warmUp(training, examples, {
       tokenizer,
       seed: recipe.seed,
-      maximumLength: Math.min(recipe.maximumLength, checkpoint.config.maxPositionEmbeddings),
+      maximumLength: Math.min(recipe.maximumLength, contextLength(checkpoint.config)),
       stateFolder: join(out, `state-${createHash('sha256').update(folder).digest('hex').slice(0, 8)}`),
       signal,
     });

@@ -1,13 +1,18 @@
-/** `spring inspect`: what a virtual-token file, an adapter or a checkpoint folder is, and what it fits. */
+/** `spring inspect`: what a virtual-token file, an adapter, a checkpoint folder or a GGUF file is, and what it fits. */
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { exists, readJsonObject } from '../../checkpoint/files.ts';
+import { isGguf, openGguf } from '../../checkpoint/gguf/file.ts';
+import { summaryOf } from '../../checkpoint/gguf/summary.ts';
 import { readLoraAdapter } from '../../checkpoint/lora.ts';
+import { keyValueBytes } from '../../checkpoint/memory.ts';
+import { quoted } from '../../checkpoint/quotedText.ts';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { adapterTensorFile, withTensorFile } from '../../checkpoint/tensorFile.ts';
+import { hashValues } from '../../checkpoint/tensorRows.ts';
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { keyValueBytes } from '../../decoder/keyValueMemory.ts';
 import { distinctRopes } from '../../decoder/rope.ts';
 import { loadCatalogue } from '../../hub/catalogue.ts';
 import { backbonesFor, fitOf } from '../../hub/fit.ts';
@@ -21,17 +26,19 @@ import type { RegisterCommand } from './index.ts';
 interface InspectOptions {
   model?: string;
   hidden?: number;
+  tensor?: string;
   json?: boolean;
 }
 
-type Facts = Record<string, unknown> & { kind: string };
+type Facts = Record<string, unknown>;
 
 export const registerInspect: RegisterCommand = (program) => {
   program
     .command('inspect <path>')
-    .description('explain a virtual-token file, an adapter or a checkpoint folder')
+    .description('explain a virtual-token file, an adapter, a checkpoint folder or a GGUF file')
     .option('--model <name>', 'check that it fits this model')
     .option('--hidden <n>', 'check that it is this wide', count)
+    .option('--tensor <name>', 'explain this tensor of a GGUF file')
     .option('--json', 'print one JSON document')
     .action(async (path: string, options: InspectOptions) => {
       const facts = await inspect(resolve(path), options);
@@ -43,6 +50,8 @@ export const registerInspect: RegisterCommand = (program) => {
 async function inspect(path: string, options: InspectOptions): Promise<Facts> {
   const stats = await stat(path).catch(() => undefined);
   if (!stats) throw new UserError(`${path} does not exist.`);
+  if (await isGguf(path)) return inspectGguf(path, options);
+  if (options.tensor !== undefined) throw new UserError(`--tensor is for GGUF files; ${path} is none.`);
   if (stats.isDirectory()) {
     const adapterConfig = join(path, 'adapter_config.json');
     if (await exists(adapterConfig)) {
@@ -66,6 +75,30 @@ async function inspectTokens(path: string, options: InspectOptions): Promise<Fac
   const fits = backbonesFor(tokens, catalogue);
   const fit = model && fitOf(tokens, { hiddenSize, name: options.model!, folder }, catalogue);
   return { kind: 'virtual-tokens', shape: [rows, hiddenSize], dtype, sha256, fits, fit, format, metadata };
+}
+
+async function inspectGguf(path: string, options: InspectOptions): Promise<Facts> {
+  const file = await openGguf(path, { arrays: false });
+  if (options.tensor === undefined) {
+    const { version, bytes, files, metadata } = file;
+    return {
+      ...{ kind: 'gguf', version, ...summaryOf(file), parts: files.length, bytes },
+      tokenizer: metadata.string('tokenizer.ggml.model', undefined),
+      vocabSize: metadata.lengthOf('tokenizer.ggml.tokens'),
+      tensors: file.tensors.size,
+    };
+  }
+  const tensor = file.tensors.get(options.tensor);
+  if (!tensor) {
+    const some = [...file.tensors.keys()].slice(0, 3).map((name) => quoted(name));
+    throw new UserError(
+      `${path} has no tensor ${quoted(options.tensor)}; it has ${file.tensors.size}: ${some.join(', ')}, …`,
+    );
+  }
+  return {
+    ...{ name: tensor.name, type: tensor.dtype, shape: tensor.shape },
+    sha256: await hashValues(tensor),
+  };
 }
 
 async function inspectAdapter(folder: string, options: InspectOptions): Promise<Facts> {
@@ -107,7 +140,7 @@ async function inspectCheckpoint(folder: string): Promise<Facts> {
     headDim: config.headDim,
     vocabSize: config.vocabSize,
     tokenizerSize: tokenizer.size,
-    contextLength: config.maxPositionEmbeddings,
+    contextLength: contextLength(config),
     rope: distinctRopes(config)
       .map(({ type }) => type)
       .join(', '),

@@ -20,7 +20,10 @@ export const registerRemove: RegisterCommand = (program) => {
   program
     .command('remove')
     .description('delete a downloaded model or file from the Hub cache')
-    .argument('<name>', 'a name from `spring models`, or a Hub repository owner/name[@revision]')
+    .argument(
+      '<name>',
+      'a name from `spring models`, or a Hub repository owner/name[@revision][:quantisation]',
+    )
     .option('--revision <revision>', 'only this branch, tag or commit')
     .option('--file <path>', 'only this file of the repository')
     .option('--yes', 'do not ask')

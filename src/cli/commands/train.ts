@@ -2,6 +2,7 @@
 import { Option } from 'commander';
 import { access, constants } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { Decoder } from '../../decoder/decoder.ts';
 import { exactMatch } from '../../evaluation/metrics.ts';
@@ -57,7 +58,7 @@ export const registerTrain: RegisterCommand = (program) => {
   program
     .command('train')
     .description('train virtual tokens for a model; the model itself does not change')
-    .option('--model <name>', 'checkpoint folder, a name from `spring models`, or demo', 'demo')
+    .option('--model <name>', 'checkpoint folder, GGUF file, a name from `spring models`, or demo', 'demo')
     .requiredOption('--data <file>', 'examples, one JSON object per line (see docs/training.md)')
     .requiredOption('--out <file>', 'where the tokens go: .pt or .safetensors')
     .option(
@@ -148,7 +149,7 @@ async function train(options: TrainOptions): Promise<void> {
   try {
     const { config } = decoder.checkpoint;
     const { initialisation, rows } = await readStart(options, config.hiddenSize);
-    const settings = settingsOf(options, rows, items.length, config.maxPositionEmbeddings);
+    const settings = settingsOf(options, rows, items.length, contextLength(config));
     const events = trainVirtualTokens(
       {
         decoder,

@@ -12,6 +12,8 @@ import { type Log, showInformation } from '../show.ts';
 /** A row of the side panel. */
 interface Node {
   row: OverviewRow;
+  /** Of a model that is here: its folder or GGUF file. */
+  folder?: string;
 }
 
 /** Registers them. */
@@ -30,7 +32,8 @@ export function registerModelCommands(parts: ModelParts, log: Log): vscode.Dispo
     },
     removeModel: (node?: Partial<Node>) =>
       node?.row === undefined ? removeDownload(parts) : removeRow(parts, node.row),
-    removePreparedWeights: (node?: Partial<Node>) => removePrepared(parts, node?.row?.path ?? undefined),
+    removePreparedWeights: (node?: Partial<Node>) =>
+      removePrepared(parts, node?.folder ?? node?.row?.path ?? undefined),
     setAccessToken: async () => {
       if (await hub.token.ask()) {
         void showInformation(vscode.l10n.t('The access token is kept in the secret storage of VS Code.'));

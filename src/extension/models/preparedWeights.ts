@@ -1,9 +1,11 @@
-/** Prepared (quantised) weights: made from a model when it is first run in int8 or int4, kept, and removable. */
+/** Prepared weights: made from a model when it is first run in a form that its files do not have, kept, and removable. */
 import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { keptOf, type KeptWeights, listKept, removeKept } from '../../checkpoint/quantized/kept.ts';
-import { defaultQuantizedFolder } from '../../checkpoint/quantized/store.ts';
+import { defaultQuantizedFolder } from '../../checkpoint/quantized/folders.ts';
 import { formatBytes } from '../../hub/format.ts';
+import { isGgufName, stemOf } from '../../hub/ggufNames.ts';
+import type { ModelInfo } from '../../protocol/comparison.ts';
 import type { ModelParts } from './parts.ts';
 import { pickMany, showInformation } from '../show.ts';
 
@@ -21,20 +23,22 @@ export function bytesOf(weights: readonly KeptWeights[]): number {
  * @returns whether any were
  */
 export async function removePrepared(
-  { engines, hub }: Pick<ModelParts, 'engines' | 'hub'>,
+  { engines, hub, library }: Pick<ModelParts, 'engines' | 'hub' | 'library'>,
   modelFolder?: string,
 ): Promise<boolean> {
   const kept =
     modelFolder === undefined ? await listKept(defaultQuantizedFolder()) : await preparedOf(modelFolder);
   if (kept.length === 0) {
     void showInformation(
-      vscode.l10n.t('There are no prepared weights: they are made when a model runs in int8 or int4.'),
+      vscode.l10n.t(
+        'There are no prepared weights: they are made when a quantised model is first run, or another in int8 or int4.',
+      ),
     );
     return false;
   }
   const picked = await pickMany(
     kept.map((weights) => ({
-      label: modelNameOf(weights),
+      label: modelNameOf(weights, library.models),
       description: `${weights.precision}, ${formatBytes(weights.bytes)}`,
       detail: weights.hasSources
         ? weights.folder
@@ -58,10 +62,13 @@ export async function removePrepared(
   return true;
 }
 
-/** `owner/name` where the weights lie in the Hub's cache, else the name of the model's folder. */
-function modelNameOf({ sources, folder }: KeptWeights): string {
+/** The name of a model that the window knows, `owner/name` in the Hub's cache, else that of the GGUF file or folder. */
+function modelNameOf({ sources, folder }: KeptWeights, models: readonly ModelInfo[]): string {
   const [source] = sources;
   if (source === undefined) return basename(folder);
+  const known = models.find((info) => info.folder === source);
+  if (known) return known.name;
   const cached = /[\\/]models--([^\\/]+)[\\/]/.exec(source)?.[1];
-  return cached?.replace('--', '/') ?? basename(dirname(source));
+  if (cached !== undefined) return cached.replace('--', '/');
+  return isGgufName(source) ? stemOf(basename(source)) : basename(dirname(source));
 }

@@ -29,11 +29,13 @@ export function registerSidePanel(parts: ComparisonParts, session: ComparisonSes
     { dispose: stop },
     records,
     registerListView('springRag.index', () => indexRows(parts), [index.onDidChange]),
-    registerListView('springRag.models', () => modelRows(parts, session), [
-      library.onDidChange,
-      hub.onDidChange,
-      selection.event,
-    ]),
+    registerListView(
+      'springRag.models',
+      () => modelRows(parts, session),
+      [library.onDidChange, hub.onDidChange, selection.event],
+      // A .gguf file or a folder with a checkpoint; what is neither is refused with the reason.
+      ([file]) => vscode.commands.executeCommand('springRag.useModel', file),
+    ),
     registerListView('springRag.tokenFiles', () => tokenFileRows(parts, session), [
       library.onDidChange,
       hub.onDidChange,

@@ -2,7 +2,8 @@
 import { LRUCache } from 'lru-cache';
 import type { EmbeddingTable } from '../../checkpoint/embeddingTable.ts';
 import { keysAndValuesOf } from '../../decoder/hostKeyValues.ts';
-import { keyValueBytes, type PastKeysAndValues } from '../../decoder/keyValueMemory.ts';
+import { keyValueBytes } from '../../checkpoint/memory.ts';
+import type { PastKeysAndValues } from '../../decoder/keyValueMemory.ts';
 import { ropeRegime } from '../../decoder/rope.ts';
 import type { DecoderSession } from '../../decoder/session.ts';
 import { throwIfCancelled } from '../../protocol/errors.ts';

@@ -147,8 +147,6 @@ describe('model configurations', () => {
       const rope = { theta: 5000, partialRotaryFactor: 1, ...expected };
       assert.deepEqual(parse({ rope_scaling: written, rope_theta: 5000 }).ropes, [rope, rope]);
       assert.deepEqual(parse({ rope_parameters: { ...written, rope_theta: 5000 } }).ropes, [rope, rope]);
-      const nested = { full_attention: { ...written, rope_theta: 5000 } };
-      assert.deepEqual(parse({ rope_parameters: nested }).ropes, [rope, rope]);
     }
   });
 
@@ -181,13 +179,22 @@ describe('model configurations', () => {
       { rope_scaling: { type: 'spiral' } },
       /"type" is "spiral"; expected one of default, linear/,
     ],
+    [
+      'parameters per layer type where all layers rotate alike',
+      { rope_parameters: { full_attention: { rope_type: 'default', rope_theta: 5000 } } },
+      /per layer type are not supported for this architecture/,
+    ],
     ['a missing factor', { rope_scaling: { rope_type: 'linear' } }, /"factor" is missing/],
     [
       'factors of the wrong length',
       { rope_scaling: { type: 'longrope', short_factor: [1], long_factor: [1, 2] } },
       /"short_factor".*expected 2 numbers/,
     ],
-    ['an odd rotation', { partial_rotary_factor: 0.3 }, /partial_rotary_factor 0\.3/],
+    [
+      'an odd rotation',
+      { ...as('Phi3ForCausalLM'), partial_rotary_factor: 0.3 },
+      /partial_rotary_factor 0\.3/,
+    ],
     [
       'another activation',
       { hidden_act: 'gelu' },
@@ -199,7 +206,40 @@ describe('model configurations', () => {
       /GemmaForCausalLM is not supported\. Supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM/,
     ],
     ['no architecture', { architectures: null }, /no architecture is named\. Supported: Llama/],
-    ['quantised weights', { quantization_config: { quant_method: 'gptq' } }, /quantised \(gptq\)/],
+    ...(
+      [
+        [
+          { quant_method: 'bitsandbytes', load_in_4bit: true },
+          /quantised with "bitsandbytes".*Supported: GPTQ/,
+        ],
+        [{ quant_method: 'compressed-tensors', format: 'pack-quantized' }, /"compressed-tensors"/],
+        [{ quant_method: 'fp8' }, /"fp8"/],
+        [{ bits: 4 }, /"quant_method" is missing/],
+        [
+          { quant_method: 'gptq', bits: 4, group_size: 128, desc_act: true },
+          /"desc_act" is true; expected false/,
+        ],
+        [{ quant_method: 'gptq', bits: 3, group_size: 128 }, /"bits" is 3; expected 4 or 8/],
+        [{ quant_method: 'gptq', bits: 4, group_size: -1 }, /"group_size" is -1; expected 32, 64 or 128/],
+        [{ quant_method: 'gptq', bits: 4 }, /"group_size" is missing/],
+        [
+          { quant_method: 'gptq', bits: 4, group_size: 32, checkpoint_format: 'marlin' },
+          /"marlin"; expected "gptq"/,
+        ],
+        [
+          { quant_method: 'gptq', bits: 4, group_size: 32, is_marlin_format: true },
+          /"is_marlin_format" is true/,
+        ],
+        [{ quant_method: 'gptq', bits: 4, group_size: 32, dynamic: { '-:x': {} } }, /"dynamic"/],
+        [{ quant_method: 'awq', bits: 8, group_size: 128 }, /"bits" is 8; expected 4/],
+        [{ quant_method: 'awq', bits: 4, group_size: 128, version: 'gemv' }, /"version" is "gemv"/],
+        [{ quant_method: 'awq', bits: 4, group_size: 128, backend: 'llm-awq' }, /"backend" is "llm-awq"/],
+      ] as [Record<string, unknown>, RegExp][]
+    ).map(([quantization, message]): [string, Record<string, unknown>, RegExp] => [
+      `weights quantised as ${JSON.stringify(quantization)}`,
+      { quantization_config: quantization },
+      message,
+    ]),
     [
       'a missing size',
       { hidden_size: undefined },

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import { openCheckpoint } from '../../../src/checkpoint/checkpoint.ts';
 import { keptOf, listKept, removeKept } from '../../../src/checkpoint/quantized/kept.ts';
-import { quantizedWeights } from '../../../src/checkpoint/quantized/store.ts';
+import { preparedWeights } from '../../../src/checkpoint/quantized/store.ts';
 
 describe('quantised weights that are kept', () => {
   const folder = mkdtempSync(join(tmpdir(), 'spring-kept-'));
@@ -13,7 +13,7 @@ describe('quantised weights that are kept', () => {
   const model = join(folder, 'model');
   before(async () => {
     cpSync(join(import.meta.dirname, '../../../media/demo'), model, { recursive: true });
-    const making = quantizedWeights(await openCheckpoint(model), 'int8', root);
+    const making = preparedWeights(await openCheckpoint(model), 'int8', root);
     for (let step = await making.next(); step.done !== true; step = await making.next());
     // What lies there and is something else is neither shown nor removed.
     mkdirSync(join(root, 'other'));

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { expectedTensors } from '../../../src/checkpoint/layers.ts';
 import { parseModelConfig } from '../../../src/checkpoint/config.ts';
 import { plannedTensors, recipeOf } from '../../../src/checkpoint/quantized/recipe.ts';
-import type { QuantizedWeights } from '../../../src/checkpoint/quantized/store.ts';
+import type { PreparedWeights } from '../../../src/checkpoint/quantized/store.ts';
 import type { Checkpoint, TensorLocation } from '../../../src/checkpoint/types.ts';
 import { CheckpointWeights } from '../../../src/decoder/graphWeights.ts';
 import { emitInferenceGraph } from '../../../src/decoder/inferenceGraph.ts';
@@ -103,7 +103,7 @@ function* graphsOf(checkpoint: Checkpoint): Generator<{ title: string; graph: Gr
           (emitted) =>
             weights === 'stored'
               ? new CheckpointWeights(emitted, checkpoint, activations)
-              : new QuantizedGraphWeights(emitted, quantized(checkpoint, weights), activations),
+              : new QuantizedGraphWeights(emitted, quantized(checkpoint, weights), checkpoint, activations),
           { activations, lora, attention },
         );
         const title = `inference, ${attention}, ${weights}${lora ? ', LoRA' : ''}`;
@@ -130,8 +130,8 @@ function checkpointOf(json: Record<string, unknown>, dtype: 'F32' | 'BF16'): Che
   return { path: '/model', format: 'safetensors', config, tensors, weightBytes: 0 };
 }
 
-function quantized(checkpoint: Checkpoint, precision: 'int8' | 'int4'): QuantizedWeights {
-  const recipe = recipeOf(checkpoint, precision);
+function quantized(checkpoint: Checkpoint, precision: 'int8' | 'int4'): PreparedWeights {
+  const recipe = recipeOf(checkpoint, precision, '/model');
   return {
     precision,
     folder: '/model',

@@ -12,28 +12,20 @@ const gpu = (float16: boolean): ChosenDevice => ({
   webgpu: { available: true, fusedAttention: true, float16, speedOverCpu: 20 },
 });
 
-/** As much of a checkpoint as the choice looks at. */
-function model(weights: number, exceedsFloat16 = false): Checkpoint {
-  const location = {
-    name: 'w',
-    dtype: 'F32',
-    shape: [weights],
-    file: '',
-    offset: 0,
-    length: 4 * weights,
-  } as const;
-  return {
-    config: { architecture: 'Gemma3ForCausalLM', exceedsFloat16 },
-    tensors: new Map([['w', { ...location, shape: [weights] }]]),
-  } as unknown as Checkpoint;
+/** As much of a checkpoint as the choice looks at: all its weights are in feed-forward layers. */
+function model(weights: number, exceedsFloat16 = false, dtype: 'F32' | 'Q4_K' = 'F32'): Checkpoint {
+  const sizes = { hiddenSize: 1, numLayers: 1, intermediateSize: weights / 3, vocabSize: 0 };
+  const heads = { numHeads: 0, numKeyValueHeads: 0, headDim: 0 };
+  const config = { architecture: 'Gemma3ForCausalLM', exceedsFloat16, ...sizes, ...heads };
+  return { path: '/model', config, tensors: new Map([['w', { dtype }]]) } as unknown as Checkpoint;
 }
 
 describe('precision', () => {
   const cases: [string, number, ChosenDevice, number, string, RegExp][] = [
     ['small on the CPU', 135e6, cpu, 8 * gigabyte, 'f32', /small \(0\.50 GB/],
-    ['large on the CPU', 7e9, cpu, 16 * gigabyte, 'int8', /7\.0 GB instead of 26\.1 GB.*16\.0 GB of memory/],
+    ['large on the CPU', 7e9, cpu, 16 * gigabyte, 'int8', /7\.3 GB instead of 26\.1 GB.*16\.0 GB of memory/],
     ['large, little memory', 7e9, cpu, 8 * gigabyte, 'int4', /4\.2 GB in int4/],
-    ['small, hardly any memory', 135e6, cpu, gigabyte / 2, 'int8', /0\.13 GB instead of/],
+    ['small, hardly any memory', 135e6, cpu, gigabyte / 2, 'int8', /0\.14 GB instead of/],
     ['tiny on a GPU', 1e6, gpu(true), gigabyte, 'f32', /small/],
     ['half a billion on a GPU', 5e8, gpu(true), gigabyte, 'f16', /float16 on a GPU/],
     ['7 billion on a GPU', 7e9, gpu(true), gigabyte, 'int4', /13\.0 GB in float16 may be more/],
@@ -56,6 +48,34 @@ describe('precision', () => {
 
   it('what is asked for is taken', () => {
     assert.equal(choosePrecision('int4', model(1e6), cpu).precision, 'int4');
+  });
+
+  it('quantised weights run as they are unless something else is asked for', () => {
+    for (const device of [cpu, gpu(true), gpu(false)]) {
+      const choice = choosePrecision('auto', model(7e9, false, 'Q4_K'), device, gigabyte);
+      assert.equal(choice.precision, 'native');
+      assert.match(choice.reason, /the model's own quantised weights/);
+    }
+    for (const wanted of ['exact', 'native', 'f32', 'int8', 'int4'] as const)
+      assert.equal(choosePrecision(wanted, model(1e6, false, 'Q4_K'), cpu).precision, wanted);
+  });
+
+  it('exact and native are for quantised weights only', () => {
+    for (const wanted of ['exact', 'native'] as const) {
+      assert.throws(() => choosePrecision(wanted, model(1e6), cpu), {
+        name: 'UserError',
+        message: new RegExp(
+          `The precision ${wanted} is for models whose weights are quantised.*/model are not`,
+        ),
+      });
+    }
+  });
+
+  it('embeddings alone in blocks make no quantised model', () => {
+    const { tensors, ...rest } = model(1e6);
+    const embeddings = { ...tensors.get('w')!, dtype: 'Q6_K' as const };
+    const mixed = { ...rest, tensors: new Map([...tensors, ['model.embed_tokens.weight', embeddings]]) };
+    assert.equal(choosePrecision('auto', mixed, cpu, gigabyte).precision, 'f32');
   });
 
   it('float16 needs a device that computes in it', () => {

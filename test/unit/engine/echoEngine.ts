@@ -53,6 +53,7 @@ const handlers: Handlers<'index'> = {
   listAdapters: unused,
   removeAdapters: unused,
   listInstalled: unused,
+  listLocalModels: unused,
   inspectModels: unused,
   // Files whose content is "crash" end the process.
   inspectTokenFiles: ({ paths }) =>

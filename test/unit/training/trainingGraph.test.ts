@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Checkpoint } from '../../../src/checkpoint/types.ts';
+import { loraTargets } from '../../../src/checkpoint/layers.ts';
+import type { Checkpoint, LoraAdapter } from '../../../src/checkpoint/types.ts';
 import { keysAndValuesOf } from '../../../src/decoder/hostKeyValues.ts';
 import { DecoderSession } from '../../../src/decoder/session.ts';
 import { emitTrainingGraph } from '../../../src/decoder/trainingGraph.ts';
@@ -75,6 +76,22 @@ describe('training graph against the inference graph', () => {
   }
 });
 
+describe('training a LoRA against inference with it', () => {
+  const names = ['(Gemma 3)', '(SmolLM3)', '(Granite)', '(Phi-3)'];
+  for (const [what, changes] of Object.entries(shapes).filter(([key]) =>
+    names.some((x) => key.includes(x)),
+  )) {
+    it(what, async () => {
+      const folder = await realpath(await mkdtemp(join(tmpdir(), 'shapes-')));
+      try {
+        await checkLora(await randomCheckpoint(folder, changes));
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    });
+  }
+});
+
 describe('training graph', () => {
   it('of one layer, as text', async () => {
     const folder = await realpath(await mkdtemp(join(tmpdir(), 'shapes-')));
@@ -90,21 +107,14 @@ describe('training graph', () => {
 });
 
 async function checkShape(checkpoint: Checkpoint): Promise<void> {
-  const { hiddenSize, vocabSize } = checkpoint.config;
+  const { hiddenSize } = checkpoint.config;
   const length = prefixLength + tailLength;
   const embeds = randomTensor(length * hiddenSize, 1);
   const labels = [3, 7, 10].map((index, i) => ({ index, tokenId: 11 + i }));
   const inference = await DecoderSession.open(checkpoint);
-  const forward = async (inputsEmbeds: Float32Array): Promise<number> => {
-    const sequence = await inference.memory.create(length);
-    const logitsAt = labels.map(({ index }) => prefixLength + index);
-    const run = { sequence, inputsEmbeds, adapter: undefined, ropeLength: length, logitsAt };
-    const logits = (await inference.forward([run]))[0]!;
-    return labels.reduce((sum, { tokenId }, row) => {
-      const scores = logits.subarray(row * vocabSize, (row + 1) * vocabSize);
-      return sum + Math.log(scores.reduce((total, x) => total + Math.exp(x), 0)) - scores[tokenId]!;
-    }, 0);
-  };
+  const shifted = labels.map(({ index, tokenId }) => ({ index: prefixLength + index, tokenId }));
+  const forward = (inputsEmbeds: Float32Array): Promise<number> =>
+    inferenceLoss(inference, inputsEmbeds, shifted);
   const prefix = await inference.memory.create(prefixLength);
   const inputsEmbeds = embeds.slice(0, prefixLength * hiddenSize);
   await inference.forward([
@@ -114,7 +124,6 @@ async function checkShape(checkpoint: Checkpoint): Promise<void> {
 
   const tail = embeds.slice(prefixLength * hiddenSize);
   const fromTail = await train(checkpoint, true, { inputsEmbeds: tail, length: tailLength, past, labels });
-  const shifted = labels.map(({ index, tokenId }) => ({ index: prefixLength + index, tokenId }));
   const fromWhole = await train(checkpoint, false, { inputsEmbeds: embeds, length, labels: shifted });
   const expected = await forward(embeds);
   assert.ok(Math.abs(fromTail.loss - expected) < 1e-4, `${fromTail.loss}, expected ${expected}`);
@@ -130,6 +139,74 @@ async function checkShape(checkpoint: Checkpoint): Promise<void> {
   const slope = ((await along(step)) - (await along(-step))) / (2 * step);
   assert.ok(Math.abs(slope - norm) < 0.01 * norm, `slope ${slope}, norm of the gradient ${norm}`);
   await inference.dispose();
+}
+
+/** The loss is that of inference with the adapter, and inference's loss changes along the gradient as it says. */
+async function checkLora(checkpoint: Checkpoint): Promise<void> {
+  const { config } = checkpoint;
+  const [rank, scaling, length] = [2, 0.5, 12];
+  const inputsEmbeds = randomTensor(length * config.hiddenSize, 1);
+  const labels = [4, 10].map((index, i) => ({ index, tokenId: 11 + i }));
+  const factors = new Map<string, Float32Array>();
+  for (const [seed, { key, inFeatures, outFeatures }] of loraTargets(config).entries()) {
+    factors.set(
+      `lora_a.${key}`,
+      randomTensor(rank * inFeatures, seed).map((x) => 0.2 * x),
+    );
+    factors.set(
+      `lora_b.${key}`,
+      randomTensor(outFeatures * rank, 50 + seed).map((x) => 0.2 * x),
+    );
+  }
+  const session = await TrainingSession.open(checkpoint, {
+    past: false,
+    lora: true,
+    gradients: { lora: true },
+  });
+  const { losses, gradients } = await session.run([{ inputsEmbeds, length, labels }], 1, {
+    factors,
+    rank,
+    scaling,
+  });
+  await session.dispose();
+
+  const inference = await DecoderSession.open(checkpoint);
+  const norm = Math.hypot(...[...gradients.values()].flatMap((values) => [...values]));
+  const lossAlong = async (distance: number): Promise<number> => {
+    const moved = (name: string): Float32Array =>
+      factors.get(name)!.map((x, i) => x + (distance * gradients.get(name)![i]!) / norm);
+    const pairs = new Map(
+      loraTargets(config).map(({ key, inFeatures, outFeatures }) => {
+        const [a, b] = [moved(`lora_a.${key}`), moved(`lora_b.${key}`)];
+        return [key, { a, b, rank, inFeatures, outFeatures, scaling }];
+      }),
+    );
+    return inferenceLoss(inference, inputsEmbeds, labels, { id: String(distance), pairs });
+  };
+  const expected = await lossAlong(0);
+  assert.ok(Math.abs(losses[0]! - expected) < 1e-4, `${losses[0]}, expected ${expected}`);
+  const step = 0.01;
+  const slope = ((await lossAlong(step)) - (await lossAlong(-step))) / (2 * step);
+  assert.ok(Math.abs(slope - norm) < 0.01 * norm, `slope ${slope}, norm of the gradient ${norm}`);
+  await inference.dispose();
+}
+
+/** The sum of the labels' losses, by the inference graph. */
+async function inferenceLoss(
+  session: DecoderSession,
+  inputsEmbeds: Float32Array,
+  labels: TrainingExample['labels'],
+  adapter?: LoraAdapter,
+): Promise<number> {
+  const { hiddenSize, vocabSize } = session.config;
+  const ropeLength = inputsEmbeds.length / hiddenSize;
+  const sequence = await session.memory.create(ropeLength);
+  const logitsAt = labels.map(({ index }) => index);
+  const [logits] = await session.forward([{ sequence, inputsEmbeds, adapter, ropeLength, logitsAt }]);
+  return labels.reduce((sum, { tokenId }, row) => {
+    const scores = logits!.subarray(row * vocabSize, (row + 1) * vocabSize);
+    return sum + Math.log(scores.reduce((total, x) => total + Math.exp(x), 0)) - scores[tokenId]!;
+  }, 0);
 }
 
 async function train(
