@@ -31,3 +31,21 @@ export function throwIfCancelled(signal: AbortSignal | undefined): void {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/**
+ * Why something failed, for people: JavaScript's own errors say what a program did, not what is wrong with a file. Keep the
+ * error itself as the cause.
+ */
+export function reasonOf(error: unknown): string {
+  const message = messageOf(error);
+  if (error instanceof RangeError && /call stack/.test(message)) return 'it is nested too deeply';
+  if (error instanceof RangeError && /Invalid \w+ (length|count)/.test(message))
+    return 'it becomes too large';
+  if (error instanceof SyntaxError && /regular expression/i.test(message)) {
+    return `it holds a regular expression that cannot be used (${message})`;
+  }
+  if (error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError) {
+    return 'it does not have the form that is expected';
+  }
+  return message;
+}

@@ -47,8 +47,17 @@ export function problemOf(schema: v.GenericSchema, value: unknown): string | und
   const [issue] = result.issues;
   const field = v.getDotPath(issue);
   if (field !== null && issue.received === 'undefined') return `"${field}" is missing.`;
-  const expected = issue.expected === null ? issue.message : `expected ${issue.expected}`;
-  return `${field === null ? 'it' : `"${field}"`} is not as it should be (${expected}, found ${issue.received}).`;
+  const expected = issue.expected === null ? issue.message : `expected ${inWords(issue.expected)}`;
+  return `${field === null ? 'it' : `"${field}"`} is not as it should be (${expected}, found ${inWords(issue.received)}).`;
+}
+
+const words: Readonly<Record<string, string>> = {
+  ...{ Array: 'a list', Object: 'an object', string: 'a text', number: 'a number' },
+  boolean: 'true or false',
+};
+
+function inWords(type: string): string {
+  return words[type] ?? type;
 }
 
 /**

@@ -154,7 +154,7 @@ describe('experiment records', () => {
       [JSON.stringify({ ...record, variants: undefined }), /damaged: "variants" is missing/],
       [JSON.stringify({ ...record, settings: null }), /damaged: "settings" .*found null/],
       [changed('variants.0.tokens', undefined), /"variants\.0\.tokens" is missing/],
-      [changed('variants.0.tokens.0.text', 7), /"variants\.0\.tokens\.0\.text" .*string.*found 7/],
+      [changed('variants.0.tokens.0.text', 7), /"variants\.0\.tokens\.0\.text" .*a text.*found 7/],
       [changed('variants.0.id', 'spring:7; rm'), /"variants\.0\.id"/],
       [changed('model.requestedDevice', 'tpu'), /"model\.requestedDevice"/],
       [changed('passages.0.rank', -1), /"passages\.0\.rank"/],
