@@ -1,7 +1,7 @@
 /** Questions with gold answers, as evaluations read them: one JSON object per line. */
 import { UserError } from '../protocol/errors.ts';
 import type { Passage } from '../protocol/passages.ts';
-import { readAnswers, readDataLines, readPassages, type DataLine } from '../spring/dataFile.ts';
+import { noAnswers, readAnswers, readDataLines, readPassages, type DataLine } from '../spring/dataFile.ts';
 
 export interface EvaluationItem {
   /** Of the data file, or the number of the line. */
@@ -28,11 +28,7 @@ export async function readEvaluationData(file: string): Promise<EvaluationData> 
   const { lines, sha256 } = await readDataLines(file);
   const all = lines.map(readItem);
   const items = all.filter(({ goldAnswers }) => goldAnswers.length > 0);
-  if (items.length === 0) {
-    throw new UserError(
-      `${file} has no gold answers: expected text, or a list of texts, in "target" or "golden_answers".`,
-    );
-  }
+  if (items.length === 0) throw noAnswers(lines);
   const unanswered = lines.filter((_, index) => all[index]!.goldAnswers.length === 0);
   // ids identify predictions: where a file repeats one, its lines are counted instead
   if (new Set(items.map(({ id }) => id)).size < items.length)

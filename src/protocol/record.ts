@@ -209,7 +209,7 @@ export function parseRecord(text: string): ExperimentRecord {
   if (format !== recordFormat) {
     throw new UserError(`This is not an experiment record: "format" is not "${recordFormat}".`);
   }
-  if (version !== 1) {
+  if (typeof version === 'number' && version !== 1) {
     throw new UserError(
       `This experiment record has version ${String(version)}; this extension reads version 1. Update the extension.`,
     );

@@ -62,6 +62,14 @@ export function readAnswers({ record, line, where }: DataLine): string[] {
   return texts.filter((text) => typeof text === 'string' && text.trim() !== '') as string[];
 }
 
+/** What to say of a file in which no question has an answer. */
+export function noAnswers([first]: readonly DataLine[]): UserError {
+  return new UserError(
+    `${first!.where} has no gold answers, nor has any other line: expected text, or a list of texts, in "target" or ` +
+      '"golden_answers".',
+  );
+}
+
 function choiceAt(choices: readonly unknown[], place: number, where: string): string {
   const choice = Number.isInteger(place) ? choices[place] : undefined;
   if (typeof choice === 'number') return String(choice);

@@ -1,7 +1,14 @@
 /** Training data, one JSON object per line: questions with passages and answers, or raw pieces of text. */
 import { UserError } from '../../protocol/errors.ts';
 import type { Passage } from '../../protocol/passages.ts';
-import { readAnswers, readDataLines, readPassages, type DataLine, type JsonObject } from '../dataFile.ts';
+import {
+  noAnswers,
+  readAnswers,
+  readDataLines,
+  readPassages,
+  type DataLine,
+  type JsonObject,
+} from '../dataFile.ts';
 
 export interface QuestionItem {
   kind: 'question';
@@ -43,7 +50,7 @@ export async function readTrainingData(file: string): Promise<TrainingData> {
     return { ...item, where };
   });
   const answered = items.filter((item) => item.kind === 'raw' || item.answers.length > 0);
-  if (answered.length === 0) throw new UserError(`${file} has no gold answers: there is nothing to learn.`);
+  if (answered.length === 0) throw noAnswers(lines);
   return { items: answered, sha256, leftOut: items.length - answered.length };
 }
 
