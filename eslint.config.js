@@ -18,6 +18,7 @@ const levels = [
   ['hub'],
   ['decoder', 'retrieval'],
   ['spring', 'prag'],
+  ['methods'],
   ['evaluation'],
   ['engine'],
   ['extension', 'cli'],

@@ -1,4 +1,5 @@
 /** Which columns stand in the panel: one for each choice, with the result that belongs to it. */
+import { referenceMethod } from '../src/protocol/methods.ts';
 import { variantOf, type ColumnChoice, type PanelColumn, type PanelState } from '../src/protocol/panel.ts';
 import { choiceKey, columnTitle, followsSlider } from './columnKinds.ts';
 
@@ -17,7 +18,7 @@ export interface ShownColumn {
  * the answer of the k that it ran with, and says so.
  */
 export function shownColumns({ inputs, columns }: Pick<PanelState, 'inputs' | 'columns'>): ShownColumn[] {
-  const wanted = inputs.columns.map((choice) => variantOf(choice, inputs.k) as string);
+  const wanted = inputs.columns.map((choice) => variantOf(choice, inputs.k));
   const taken = new Set(wanted);
   return inputs.columns.map((choice, place) => {
     const key = choiceKey(choice);
@@ -52,7 +53,7 @@ export function textOf({ tokens, answer }: PanelColumn): string {
 export function referenceOf(columns: readonly PanelColumn[], chosen: string | null): PanelColumn | null {
   return (
     columns.find(({ variant }) => variant === chosen) ??
-    columns.find(({ variant }) => variant === 'baseline') ??
+    columns.find(({ variant }) => variant === referenceMethod) ??
     columns[0] ??
     null
   );

@@ -60,13 +60,7 @@ async function readFrom(file: TensorFile, hiddenSize: number | undefined): Promi
   const shape = `[${count}, ${width}]`;
   if (count === 0 || width === 0)
     throw new UserError(`${file.path} holds no virtual tokens: its shape is ${shape}.`);
-  if (hiddenSize !== undefined && width !== hiddenSize) {
-    const swapped = count === hiddenSize ? ' Rows and columns seem to be swapped.' : '';
-    throw new UserError(
-      `${file.path} does not fit the model: its virtual tokens are ${width} wide (shape ${shape}), the model's ` +
-        `embeddings ${hiddenSize}.${swapped} Choose a file that was trained for this model.`,
-    );
-  }
+  if (hiddenSize !== undefined) checkWidth({ path: file.path, count, hiddenSize: width }, hiddenSize);
   const data = await tensor.read();
   const wrong = data.findIndex((value) => !Number.isFinite(value));
   if (wrong !== -1) {
@@ -86,6 +80,22 @@ async function readFrom(file: TensorFile, hiddenSize: number | undefined): Promi
     tensorName: tensor.name,
     metadata: file.metadata,
   };
+}
+
+/**
+ * Checks that virtual tokens are as wide as the model's embeddings.
+ * @throws UserError
+ */
+export function checkWidth(
+  { path, count, hiddenSize: width }: Pick<VirtualTokens, 'path' | 'count' | 'hiddenSize'>,
+  hiddenSize: number,
+): void {
+  if (width === hiddenSize) return;
+  const swapped = count === hiddenSize ? ' Rows and columns seem to be swapped.' : '';
+  throw new UserError(
+    `${path} does not fit the model: its virtual tokens are ${width} wide (shape [${count}, ${width}]), the model's ` +
+      `embeddings ${hiddenSize}.${swapped} Choose a file that was trained for this model.`,
+  );
 }
 
 function chooseTensor(file: TensorFile): StoredTensor {

@@ -53,6 +53,29 @@ export function count(text: string): number {
   return Number(text);
 }
 
+/** Reads `1,10,50`. */
+export function counts(text: string): number[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (!parts.every((part) => /^\d+$/.test(part))) {
+    throw new InvalidArgumentError('Expected whole numbers with commas between, such as 1,10,50.');
+  }
+  return [...new Set(parts.map(Number))];
+}
+
+/** --tokens, as often as there are files */
+export function addTokenOption(command: Command): Command {
+  return command.option(
+    '--tokens <file>',
+    'virtual tokens: a .pt or .safetensors file, or a name from `spring models`; again for another file',
+    (file: string, files: string[] | undefined) => [...(files ?? []), file],
+  );
+}
+
+/** What --tokens says; the demo model has a file of its own. */
+export function tokenFilesOf({ tokens, model }: { tokens?: string[]; model: string }): string[] {
+  return tokens ?? (model === 'demo' ? ['spring-demo'] : []);
+}
+
 /** A finite number, 0 or more. */
 export function number(text: string): number {
   const value = Number(text);

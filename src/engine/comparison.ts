@@ -3,14 +3,14 @@ import { readVirtualTokens, type VirtualTokens } from '../checkpoint/virtualToke
 import { Decoder } from '../decoder/decoder.ts';
 import type { DecoderOptions } from '../decoder/types.ts';
 import type { LoraAdapter } from '../checkpoint/types.ts';
-import { adapterOf, buildVariant, virtualTokenCount, type AdapterKind } from '../evaluation/variants.ts';
+import { buildVariant } from '../methods/prepare.ts';
 import {
   describeProgress,
   mergedAdapter,
   openPassageEncoder,
   readFewShotFile,
 } from '../prag/passageAdapters.ts';
-import { unrelatedPassages } from '../prag/unrelatedPassages.ts';
+import { unrelatedTexts } from '../prag/unrelatedPassages.ts';
 import { resolveModel, resolveTokenFile } from '../hub/resolve.ts';
 import type {
   ComparisonEvent,
@@ -20,6 +20,7 @@ import type {
 } from '../protocol/comparison.ts';
 import type { EncodeRequest } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
+import { methodOf, referenceMethod, variantFrom, type AdapterKind } from '../protocol/methods.ts';
 import type { PromptTemplates } from '../spring/prompts.ts';
 import { whileOpening } from './openFiles.ts';
 
@@ -118,18 +119,21 @@ export class ComparisonEngine {
     options: ComparisonOptions = {},
   ): AsyncGenerator<ComparisonEvent> {
     if (request.variants.length === 0)
-      throw new UserError('No variant is chosen: take at least one, such as baseline.');
+      throw new UserError(`No variant is chosen: take at least one, such as ${referenceMethod}.`);
     yield { type: 'loading', message: `Loading ${request.model}` };
     const decoder = await this.load(request, options.signal);
     yield { type: 'loaded', model: this.model! };
-    const virtualTokens = await readTokenFile(request, decoder);
+    const tokenFiles = await readTokenFiles(request, decoder);
     const { question, passages } = request;
     const { tokenizer } = decoder;
     const { templates } = options;
     const fewShot = await readFewShotFile(request.prag?.fewShotFile);
     const adapters = yield* encodePassages(request, decoder, fewShot, options.signal);
     const variants = request.variants.map((id) =>
-      buildVariant(id, { question, passages, tokenizer, virtualTokens, templates, adapters, fewShot }),
+      buildVariant(id, {
+        ...{ question, passages, tokenizer, templates, adapters, fewShot },
+        virtualTokens: tokenFiles.get(variantFrom(id).tokenFile),
+      }),
     );
     yield {
       type: 'prepared',
@@ -148,28 +152,29 @@ export class ComparisonEngine {
   }
 }
 
-/** The token file of a request, if a variant needs it. */
-async function readTokenFile(
+/** The embedding files that the variants need, by their label in ids. */
+async function readTokenFiles(
   request: ComparisonRequest,
   decoder: Decoder,
-): Promise<VirtualTokens | undefined> {
-  const needed = request.variants.find((id) => virtualTokenCount(id) > 0);
-  if (needed === undefined) return undefined;
-  if (request.tokenFile === null) {
-    throw new UserError(`The variant ${needed} needs virtual tokens, but no embedding file is chosen.`);
-  }
-  const file = await resolveTokenFile(request.tokenFile);
+): Promise<Map<string | undefined, VirtualTokens>> {
   const { hiddenSize } = decoder.checkpoint.config;
-  return whileOpening(file, () => readVirtualTokens(file, { hiddenSize }));
+  const files = new Map<string | undefined, VirtualTokens>();
+  for (const { k = 0, tokenFile } of request.variants.map(variantFrom)) {
+    if (k === 0 || files.has(tokenFile)) continue;
+    const named = tokenFile === undefined ? request.tokenFile : request.tokenFiles?.[tokenFile];
+    if (named === undefined || named === null) continue;
+    const file = await resolveTokenFile(named);
+    files.set(tokenFile, await whileOpening(file, () => readVirtualTokens(file, { hiddenSize })));
+  }
+  return files;
 }
 
-/** The passages of a request to encode, then the placebo's. */
-export function wantedPassages({ passages, placebo }: Pick<EncodeRequest, 'passages' | 'placebo'>): string[] {
-  return [...passages, ...placeboPassages(placebo)];
-}
-
-function placeboPassages(count: number): string[] {
-  return unrelatedPassages.slice(0, count).map(({ passage }) => passage);
+/** The passages of a request to encode, then so many unrelated ones. */
+export function wantedPassages({
+  passages,
+  unrelated,
+}: Pick<EncodeRequest, 'passages' | 'unrelated'>): string[] {
+  return [...passages, ...(unrelated === 0 ? [] : unrelatedTexts(unrelated))];
 }
 
 /** The merged adapters that the variants need; passages that have none yet are encoded now. */
@@ -179,15 +184,14 @@ async function* encodePassages(
   fewShot: string | undefined,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ComparisonEvent, Partial<Record<AdapterKind, LoraAdapter>>> {
-  const kinds = new Set(variants.map(adapterOf));
+  const kinds = new Set(variants.map((id) => methodOf(variantFrom(id)).adapter));
   const adapters: Partial<Record<AdapterKind, LoraAdapter>> = {};
   if (!kinds.has('passages') && !kinds.has('unrelated')) return adapters;
   const encoder = await openPassageEncoder(decoder, model, prag, fewShot);
   try {
     const texts: Record<AdapterKind, string[]> = {
       passages: passages.map(({ text }) => text),
-      // as many as the question's own, so that the two differ in content alone
-      unrelated: placeboPassages(Math.max(1, passages.length)),
+      unrelated: unrelatedTexts(passages.length),
     };
     for (const kind of ['passages', 'unrelated'] as const) {
       if (!kinds.has(kind)) continue;

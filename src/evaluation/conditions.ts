@@ -1,7 +1,7 @@
 /** What an experiment compares: a variant of the prompt at a number of passages. */
-import type { VariantId } from '../protocol/comparison.ts';
+import { parseVariants, type ChosenTokenFile } from '../methods/chooseVariants.ts';
 import { UserError } from '../protocol/errors.ts';
-import { adapterOf, parseVariants, showsPassages, virtualTokenCount } from './variants.ts';
+import { methodOf, referenceMethod, variantFrom, type VariantId } from '../protocol/methods.ts';
 
 export interface Condition {
   variant: VariantId;
@@ -12,31 +12,28 @@ export interface Condition {
 }
 
 /**
- * All conditions of an experiment, in the order asked for: `spring` and `spring+prag` without a number stand for every k.
- * A variant that shows no passages is asked once, whatever the numbers of passages.
- * @param variants such as `no-rag,baseline,spring,spring:50`
- * @param tokenCounts the values of k for `spring`
+ * All conditions of an experiment, in the order asked for: methods with virtual tokens and no number stand for every k,
+ * and without an embedding file for every one. A variant that shows no passages is asked once, whatever the numbers of
+ * passages.
+ * @param variants such as `no-rag,baseline,spring,spring:50@tokens`
+ * @param tokenCounts the values of k for those; none: all rows of the file
  * @throws UserError for a name that is none, or nothing to compare
  */
 export function expandConditions(
   variants: string,
   tokenCounts: readonly number[],
   passageCounts: readonly number[],
+  files: readonly ChosenTokenFile[] = [],
 ): Condition[] {
-  const names = variants
-    .split(',')
-    .map((name) => name.trim())
-    .flatMap((name) => {
-      const everyCount = /^spring(\+prag)?$/.exec(name);
-      return everyCount ? tokenCounts.map((k) => `spring:${k}${everyCount[1] ?? ''}`) : [name];
-    });
-  const ids = parseVariants(names.join(','));
-  if (ids.length === 0) throw new UserError('No variant is chosen: take at least one, such as baseline.');
+  const ids = parseVariants(variants, { files, ...(tokenCounts.length > 0 && { k: tokenCounts }) });
+  if (ids.length === 0)
+    throw new UserError(`No variant is chosen: take at least one, such as ${referenceMethod}.`);
   if (passageCounts.length === 0) throw new UserError('No number of passages is given.');
-  return ids.flatMap((variant) => {
-    const k = virtualTokenCount(variant);
-    const counts = showsPassages(variant) || adapterOf(variant) ? passageCounts : [0];
-    return counts.map((passages) => ({ variant, k, passages }));
+  return ids.flatMap((id) => {
+    const variant = variantFrom(id);
+    const { showsPassages, adapter } = methodOf(variant);
+    const counts = showsPassages || adapter ? passageCounts : [0];
+    return counts.map((passages) => ({ variant: id, k: variant.k ?? 0, passages }));
   });
 }
 

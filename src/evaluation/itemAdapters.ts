@@ -2,10 +2,10 @@
 import type { LoraAdapter } from '../checkpoint/types.ts';
 import type { EncodeProgress, PassageEncoder } from '../prag/encode.ts';
 import { mergeAdapters } from '../prag/passageAdapters.ts';
-import { unrelatedPassages } from '../prag/unrelatedPassages.ts';
+import { unrelatedTexts } from '../prag/unrelatedPassages.ts';
+import { methodOf, variantFrom, type AdapterKind } from '../protocol/methods.ts';
 import type { Condition } from './conditions.ts';
 import type { EvaluationItem } from './questions.ts';
-import { adapterOf, type AdapterKind } from './variants.ts';
 
 const noAdapter: LoraAdapter = { id: 'none', pairs: new Map() };
 
@@ -57,25 +57,9 @@ export class ItemAdapters {
     item: EvaluationItem,
     { variant, passages: count }: Condition,
   ): { kind: AdapterKind; texts: string[] } | undefined {
-    const kind = adapterOf(variant);
+    const kind = methodOf(variantFrom(variant)).adapter;
     if (!kind) return undefined;
     const own = item.passages.slice(0, count).map(({ text }) => text);
-    return { kind, texts: kind === 'passages' ? own : this.unrelated(item, count) };
-  }
-
-  /**
-   * As many passages of a question half a data set away: the same kind of text, but not about this question. Where there
-   * is no such question, passages about nothing of the sort.
-   */
-  private unrelated(item: EvaluationItem, count: number): string[] {
-    const { items } = this;
-    const own = new Set(item.passages.map(({ text }) => text));
-    const index = items.findIndex(({ id }) => id === item.id);
-    for (let step = 0; step < items.length; step++) {
-      const other = items[(index + Math.floor(items.length / 2) + step) % items.length]!;
-      const texts = other.passages.slice(0, count).map(({ text }) => text);
-      if (texts.length > 0 && !texts.some((text) => own.has(text))) return texts;
-    }
-    return unrelatedPassages.slice(0, Math.max(1, count)).map(({ passage }) => passage);
+    return { kind, texts: kind === 'passages' ? own : unrelatedTexts(own.length) };
   }
 }

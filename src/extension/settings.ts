@@ -7,10 +7,10 @@ import {
   type AnswerSettings,
   type DeviceChoice,
   type PrecisionChoice,
-  type VariantId,
 } from '../protocol/comparison.ts';
 import type { IndexOptions } from '../protocol/engine.ts';
-import { choiceOf, type ColumnChoice, defaultInputs, type PanelInputs } from '../protocol/panel.ts';
+import { choiceOf, defaultInputs, type PanelInputs } from '../protocol/panel.ts';
+import { variantPattern } from '../protocol/methods.ts';
 import { finite, problemOf } from '../protocol/schema.ts';
 import { showWarning } from './show.ts';
 
@@ -59,9 +59,7 @@ const schemas: { [Name in keyof SettingTypes]: v.GenericSchema<unknown, SettingT
   precision: v.picklist(precisionChoices),
   virtualTokens: number(0),
   passages: number(0),
-  variants: v.array(
-    v.pipe(text, v.regex(/^(no-rag|baseline|prompt|icl|prag|prag\+rag|placebo|spring(:\d{1,4})?(\+prag)?)$/)),
-  ),
+  variants: v.array(v.pipe(text, v.regex(new RegExp(variantPattern('optional'))))),
   maxNewTokens: number(1),
   temperature: number(0),
   'index.automatic': v.boolean(),
@@ -136,15 +134,10 @@ export function inputsFromSettings(): PanelInputs {
     precision: setting('precision'),
     tokenFile: setting('tokenFile') || null,
     k: setting('virtualTokens'),
-    columns: setting('variants').map(columnChoice),
+    // those without a number follow the slider
+    columns: setting('variants').map((id) => choiceOf(id, -1)),
     settings,
   };
-}
-
-/** As the manifest's pattern allows them; `spring` and `spring+prag` follow the slider. */
-function columnChoice(variant: string): ColumnChoice {
-  if (variant === 'spring' || variant === 'spring+prag') return { kind: variant };
-  return choiceOf(variant as VariantId, -1);
 }
 
 /** A folder from elsewhere must not bring in, by a link, documents that lie outside it: then the user must trust it. */

@@ -8,7 +8,7 @@ import { UserError } from '../protocol/errors.ts';
 
 export interface PragPromptParts {
   question: string;
-  /** Texts of the passages in the prompt; none for `prag`. */
+  /** Texts of the passages in the prompt, if it shows any. */
   passages?: readonly string[];
   /** In training: what the assistant answers. Without it the prompt ends where the model's answer begins. */
   answer?: string | undefined;
@@ -42,6 +42,15 @@ export function assistantText({ answer, fewShot }: Pick<PragPromptParts, 'answer
 }
 
 /**
+ * What the user says and how the assistant begins.
+ * @throws UserError for an empty question
+ */
+export function askedText(parts: PragPromptParts): { user: string; assistant: string } {
+  if (parts.question.trim() === '') throw new UserError('The question is empty: type what you want to know.');
+  return { user: userText(parts), assistant: assistantText(parts) };
+}
+
+/**
  * Token ids of a prompt: the user's text in the model's chat template, then the assistant's beginning, tokenised by
  * itself. A model without a chat template gets the plain texts, a line break between them, and BOS as its tokenizer
  * adds it.
@@ -52,13 +61,12 @@ export function pragPrompt(
   tokenizer: Tokenizer,
   parts: PragPromptParts,
 ): { tokenIds: number[]; answerStart: number; text: string } {
-  if (parts.question.trim() === '') throw new UserError('The question is empty: type what you want to know.');
-  const user = userText(parts);
+  const { user, assistant } = askedText(parts);
   const chat = renderChat(tokenizer, [{ role: 'user', content: user }]);
   const asked =
     chat === undefined ? tokenizer.encode(`${user}\n`) : tokenizer.encode(chat, { addSpecialTokens: false });
-  const answered = tokenizer.encode(assistantText(parts), { addSpecialTokens: false });
-  const text = (chat ?? `${user}\n`) + assistantText(parts);
+  const answered = tokenizer.encode(assistant, { addSpecialTokens: false });
+  const text = (chat ?? `${user}\n`) + assistant;
   return { tokenIds: [...asked, ...answered], answerStart: asked.length, text };
 }
 

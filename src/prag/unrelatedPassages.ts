@@ -1,5 +1,5 @@
 /**
- * Passages that have nothing to do with anyone's documents, augmented by hand: what the placebo's adapters are made of.
+ * Passages that have nothing to do with anyone's documents, augmented by hand: what the adapters of the placebo are made of.
  * An answer that gets better with these adapters got better by their form, not by knowledge.
  */
 import type { AugmentedPassage } from './augmentedData.ts';
@@ -81,3 +81,8 @@ export const unrelatedPassages: readonly AugmentedPassage[] = [
     ],
   },
 ];
+
+/** So many of the passages, as many as the question has of its own: the two then differ in content alone. At least one. */
+export function unrelatedTexts(count: number): string[] {
+  return unrelatedPassages.slice(0, Math.max(1, count)).map(({ passage }) => passage);
+}

@@ -2,21 +2,10 @@
  * One comparison as data: what is asked, and what comes back while the variants are decoded.
  * Shared by the command line, the engine processes, the extension host and the panel.
  */
+import type { VariantId } from './methods.ts';
 import type { Passage } from './passages.ts';
 
-/**
- * One way to ask: without passages, with passages alone, with the paper's hand-written instruction, or with the
- * first K virtual tokens of the embedding file between passages and question.
- */
-export type SpringVariantId = 'no-rag' | 'baseline' | 'prompt' | `spring:${number}`;
-
-/**
- * Ways that Parametric RAG asks, in its own chat prompt: with passages alone, with the passages' adapters alone, with
- * both, or with adapters of unrelated passages; and SPRING's prompt with the passages' adapters.
- */
-export type PragVariantId = 'icl' | 'prag' | 'prag+rag' | 'placebo' | `spring:${number}+prag`;
-
-export type VariantId = SpringVariantId | PragVariantId;
+export type { VariantId } from './methods.ts';
 
 /** How answers are generated. The same fields as the decoder's settings; absent = the decoder's default. */
 export interface AnswerSettings {
@@ -51,8 +40,10 @@ export interface ComparisonRequest extends ModelSelection {
   question: string;
   /** The ticked passages, in the order in which they stand in the prompt. */
   passages: Passage[];
-  /** Absolute path of the virtual-token file; needed by `spring:K` with K > 0. */
+  /** Absolute path of the embedding file of variants with virtual tokens that name none of their own. */
   tokenFile: string | null;
+  /** The embedding files that variants name, by the label in their ids. */
+  tokenFiles?: Record<string, string>;
   variants: VariantId[];
   settings: AnswerSettings;
   /** How passages become adapters, for the variants of Parametric RAG; absent: the defaults. */
@@ -131,6 +122,9 @@ export interface Answer {
 
 /** A prompt as it went to the model: text and, between two texts, virtual tokens. */
 export type PromptPiece = { text: string } | { virtualTokens: number };
+
+/** What a variant lacks that cannot be asked. */
+export type VariantNeed = 'token-file' | 'adapters' | 'model';
 
 /** A variant of a comparison that has been set up. */
 export interface VariantPlan {

@@ -67,8 +67,8 @@ export interface MadeQuestions {
 
 export interface EncodeRequest extends ModelSelection {
   passages: string[];
-  /** Also so many unrelated passages, for the placebo. */
-  placebo: number;
+  /** Also so many unrelated passages, whose adapters are a control. */
+  unrelated: number;
   prag: PragOptions;
 }
 

@@ -24,8 +24,16 @@ import type {
   PrecisionChoice,
   PromptPiece,
   TokenFileInfo,
-  VariantId,
 } from './comparison.ts';
+import {
+  defaultColumns,
+  formatVariant,
+  methodOf,
+  variantFrom,
+  type MethodName,
+  type Variant,
+  type VariantId,
+} from './methods.ts';
 import type { Passage } from './passages.ts';
 
 //#region state
@@ -115,16 +123,17 @@ export interface PanelInputs {
   precision: PrecisionChoice;
   /** `TokenFileInfo.path`. */
   tokenFile: string | null;
-  /** The slider, 0..rows of the file: the k of the column `{ kind: 'spring' }` that has no k of its own. */
+  /** The slider, 0..rows of the file: the k of columns with virtual tokens that have no k of their own. */
   k: number;
   columns: ColumnChoice[];
   settings: AnswerSettings;
 }
 
-/** A column to be filled by the next run. The kinds with virtual tokens follow the slider if they have no `k`. */
-export type ColumnChoice =
-  | { kind: 'no-rag' | 'baseline' | 'prompt' | 'icl' | 'prag' | 'prag+rag' | 'placebo' }
-  | { kind: 'spring' | 'spring+prag'; k?: number };
+/** A column to be filled by the next run: a variant, but for the k of the slider. */
+export interface ColumnChoice extends Omit<Variant, 'method'> {
+  /** A method with virtual tokens follows the slider if the choice has no `k`. */
+  kind: MethodName;
+}
 
 export interface PanelPassage {
   /** Stable within a panel. */
@@ -264,22 +273,18 @@ export const defaultInputs: PanelInputs = {
   precision: 'auto',
   tokenFile: null,
   k: 10,
-  columns: [{ kind: 'no-rag' }, { kind: 'baseline' }, { kind: 'spring' }],
+  columns: defaultColumns.map((kind) => ({ kind })),
   settings: { maxNewTokens: 50, temperature: 0, alternatives: 5 },
 };
 
 /** The variant that a column choice stands for, given the slider's k. */
-export function variantOf(choice: ColumnChoice, k: number): VariantId {
-  if (choice.kind === 'spring') return `spring:${choice.k ?? k}`;
-  if (choice.kind === 'spring+prag') return `spring:${choice.k ?? k}+prag`;
-  return choice.kind;
+export function variantOf({ kind: method, ...numbers }: ColumnChoice, k: number): VariantId {
+  return formatVariant({ method, ...(methodOf({ method }).rows && { k }), ...numbers });
 }
 
 /** The column choice that stands for a variant; one with the slider's k follows the slider. */
-export function choiceOf(variant: VariantId, sliderK: number): ColumnChoice {
-  const spring = /^spring:(\d+)(\+prag)?$/.exec(variant);
-  if (!spring) return { kind: variant as Exclude<VariantId, `spring:${string}`> };
-  const kind = spring[2] === undefined ? 'spring' : 'spring+prag';
-  const k = Number(spring[1]);
-  return k === sliderK ? { kind } : { kind, k };
+export function choiceOf(id: VariantId, sliderK: number): ColumnChoice {
+  const { method: kind, ...numbers } = variantFrom(id);
+  const { k, ...others } = numbers;
+  return { kind, ...(k === sliderK && others.tokenFile === undefined ? others : numbers) };
 }

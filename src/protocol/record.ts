@@ -10,10 +10,10 @@ import type {
   DeviceChoice,
   PrecisionChoice,
   PromptPiece,
-  VariantId,
 } from './comparison.ts';
 import { deviceChoices, precisionChoices } from './comparison.ts';
 import { UserError } from './errors.ts';
+import { variantPattern, type VariantId } from './methods.ts';
 import type { Passage } from './passages.ts';
 import { count, finite, listOf, longText, shortText, size, validated } from './schema.ts';
 
@@ -48,17 +48,21 @@ export interface ExperimentRecord {
     device: string;
     precision: string;
   };
-  tokenFile: {
-    path: string;
-    name: string;
-    rows: number;
-    hiddenSize: number;
-    dtype: string;
-    sha256: string;
-  } | null;
+  tokenFile: RecordedTokenFile | null;
+  /** The files that variants name, by the label in their ids. */
+  tokenFiles?: Record<string, RecordedTokenFile>;
   /** The seed is among them. */
   settings: AnswerSettings;
   variants: RecordedVariant[];
+}
+
+export interface RecordedTokenFile {
+  path: string;
+  name: string;
+  rows: number;
+  hiddenSize: number;
+  dtype: string;
+  sha256: string;
 }
 
 export interface RecordedPassage extends Passage {
@@ -98,10 +102,9 @@ const passageSchema: v.GenericSchema<unknown, RecordedPassage> = v.object({
   vectorRank: rank,
 });
 
-const variantId = v.custom<VariantId>(
-  (value) =>
-    typeof value === 'string' &&
-    /^(no-rag|baseline|prompt|icl|prag|prag\+rag|placebo|spring:\d{1,6}(\+prag)?)$/.test(value),
+const variantIds = new RegExp(variantPattern('required'));
+export const variantId = v.custom<VariantId>(
+  (value) => typeof value === 'string' && variantIds.test(value),
   'expected the name of a variant',
 );
 
@@ -138,6 +141,17 @@ export const answerSettingsSchema: v.GenericSchema<unknown, AnswerSettings> = v.
   alternatives: v.optional(v.pipe(count, v.maxValue(1000))),
 });
 
+const tokenFileSchema: v.GenericSchema<unknown, RecordedTokenFile> = v.object({
+  ...{
+    path: shortText,
+    name: shortText,
+    rows: count,
+    hiddenSize: count,
+    dtype: shortText,
+    sha256: shortText,
+  },
+});
+
 const recordSchema: v.GenericSchema<unknown, ExperimentRecord> = v.object({
   format: v.literal(recordFormat),
   version: v.literal(1),
@@ -165,16 +179,8 @@ const recordSchema: v.GenericSchema<unknown, ExperimentRecord> = v.object({
     device: shortText,
     precision: shortText,
   }),
-  tokenFile: v.nullable(
-    v.object({
-      path: shortText,
-      name: shortText,
-      rows: count,
-      hiddenSize: count,
-      dtype: shortText,
-      sha256: shortText,
-    }),
-  ),
+  tokenFile: v.nullable(tokenFileSchema),
+  tokenFiles: v.optional(v.record(shortText, tokenFileSchema)),
   settings: answerSettingsSchema,
   variants: listOf(
     v.object({

@@ -11,7 +11,7 @@ export interface PromptTemplates {
   passage: string;
   /** Between the passages and what follows (nothing without passages). */
   separator: string;
-  /** The hand-written instruction of the variant `prompt`, in the place of the separator. */
+  /** The hand-written instruction, in the place of the separator. */
   instruction: string;
   /** `{question}` is what the user asks. */
   question: string;
@@ -82,6 +82,15 @@ export function springPrompt(
   if (k === 0) return baselinePrompt(question, passages, templates);
   const prefix = passages.length === 0 ? [] : [{ text: passagesText(passages, templates) }];
   return [...prefix, { virtualTokens: k }, { text: questionText(question, templates) }];
+}
+
+/** What the metadata of an embedding file say of the prompt that it was trained in. */
+export const promptFormKey = 'promptForm';
+export const chatPromptForm = 'chat-template';
+
+/** Whether an embedding file was trained within the chat template of its model. */
+export function isChatTrained(metadata: Readonly<Record<string, string>>): boolean {
+  return metadata[promptFormKey] === chatPromptForm;
 }
 
 function passagesText(passages: readonly Passage[], templates: PromptTemplates): string {

@@ -9,12 +9,14 @@ import { UserError } from '../protocol/errors.ts';
  * as `[ref1]`…, which the tokenizer knows as added tokens. What a document or a question itself says about `[ref1]`
  * stays text.
  * @param rows the embedding file's rows (N, hiddenSize); the first k are used
+ * @param options.addSpecialTokens false for a text that has its BOS already, as chat templates write it
  * @throws UserError if the prompt wants more virtual tokens than there are
  */
 export function tokenizePrompt(
   tokenizer: Tokenizer,
   pieces: readonly PromptPiece[],
   rows: VirtualTokenRows | undefined,
+  { addSpecialTokens = true }: { addSpecialTokens?: boolean } = {},
 ): PromptPart[] {
   const wanted = Math.max(0, ...pieces.map((piece) => ('virtualTokens' in piece ? piece.virtualTokens : 0)));
   if (wanted > (rows?.count ?? 0)) {
@@ -24,14 +26,19 @@ export function tokenizePrompt(
         : 'Virtual tokens are asked for, but no embedding file is chosen.',
     );
   }
-  const texts = pieces.map((piece) =>
-    'text' in piece ? piece.text : virtualTokenNames(piece.virtualTokens),
+  const text = promptText(pieces);
+  if (wanted === 0) return tokenizeText(tokenizer, text, undefined, [], addSpecialTokens);
+  const isVirtual = pieces.flatMap((piece) =>
+    namesIn(promptText([piece]), rows!.count).map(() => 'virtualTokens' in piece),
   );
-  if (wanted === 0) return tokenizeText(tokenizer, texts.join(''), undefined);
-  const isVirtual = pieces.flatMap((piece, index) =>
-    namesIn(texts[index]!, rows!.count).map(() => 'virtualTokens' in piece),
-  );
-  return tokenizeText(tokenizer, texts.join(''), rows, isVirtual);
+  return tokenizeText(tokenizer, text, rows, isVirtual, addSpecialTokens);
+}
+
+/** A prompt in which virtual tokens are written as `[ref1]`…. */
+export function promptText(pieces: readonly PromptPiece[]): string {
+  return pieces
+    .map((piece) => ('text' in piece ? piece.text : virtualTokenNames(piece.virtualTokens)))
+    .join('');
 }
 
 /**
@@ -44,12 +51,13 @@ export function tokenizeText(
   text: string,
   rows: VirtualTokenRows | undefined,
   isVirtual: readonly boolean[] = [],
+  addSpecialTokens = true,
 ): PromptPart[] {
-  if (!rows) return [{ tokenIds: tokenizer.encode(text) }];
+  if (!rows) return [{ tokenIds: tokenizer.encode(text, { addSpecialTokens }) }];
   const view = tokenizer.withVirtualTokens(rows.count);
   const parts: ({ tokenIds: number[] } | { indices: number[] })[] = [];
   let names = 0;
-  for (const id of view.encode(text)) {
+  for (const id of view.encode(text, { addSpecialTokens })) {
     const last = parts.at(-1);
     if (view.isVirtualToken(id) && (isVirtual[names++] ?? true)) {
       const index = id - view.firstVirtualTokenId;

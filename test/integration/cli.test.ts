@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { writeVirtualTokens } from '../../src/checkpoint/virtualTokens.ts';
 import { float32Bytes, writeGguf } from '../support/ggufWriter.ts';
 import { demoFolder, oracleCheckpoints, oracleFolder, readGolden } from '../support/oracle.ts';
 
@@ -105,6 +106,33 @@ describe('command line', () => {
       assert.equal(withTokens!.text.trim(), 'AMQP');
       assert.equal(withTokens!.promptTokens, baseline!.promptTokens + 10);
       assert.ok(noRag!.promptTokens < baseline!.promptTokens);
+    });
+
+    it('puts several embedding files and several k side by side', async () => {
+      const other = join(folder, 'other.pt');
+      const passages = join(folder, 'short.json');
+      writeFileSync(passages, JSON.stringify(['Dornor speaks AMQP.', 'Garrus speaks HTTP.']));
+      await writeVirtualTokens(
+        other,
+        new Float32Array(20 * 128).map((_, index) => 3 * Math.sin(index)),
+        128,
+      );
+      const { status, stdout, stderr } = spring(
+        ...['ask', question, '--passages', passages, '-k', '1,10', '--json'],
+        ...['--tokens', 'media/demo/spring-50.pt', '--tokens', other],
+        ...['--variants', 'baseline,spring,spring:20@other', '--max-new-tokens', '5'],
+      );
+      assert.equal(status, 0, stderr);
+      const { variants } = JSON.parse(stdout) as { variants: { id: string; text: string }[] };
+      assert.deepEqual(
+        variants.map(({ id }) => id),
+        [
+          ...['baseline', 'spring:1@spring-50', 'spring:10@spring-50', 'spring:1@other', 'spring:10@other'],
+          'spring:20@other',
+        ],
+      );
+      assert.equal(variants[2]!.text.trim(), 'AMQP');
+      assert.notEqual(variants[4]!.text, variants[2]!.text, 'the rows of the other file');
     });
 
     it('prints passages and both answers for people, retrieved from a workspace', () => {

@@ -9,7 +9,7 @@ import type { Prediction } from '../../src/evaluation/predictions.ts';
 import { readEvaluationData } from '../../src/evaluation/questions.ts';
 import { summarize } from '../../src/evaluation/summary.ts';
 import { CancelledError } from '../../src/protocol/errors.ts';
-import { buildVariant } from '../../src/evaluation/variants.ts';
+import { buildVariant } from '../../src/methods/prepare.ts';
 import { demoFolder } from '../support/oracle.ts';
 
 const dataFile = resolve(import.meta.dirname, '../../../shared/demo/qa-test.jsonl');

@@ -201,7 +201,7 @@ describe('the training engine', () => {
       model: 'demo',
       device: 'cpu',
       precision: 'f32',
-      placebo: 0,
+      unrelated: 0,
       passages: [passage, 'Nobody asked about this.'],
       prag: { storeFolder, augmentedFile },
     };
@@ -220,7 +220,7 @@ describe('the training engine', () => {
       log: () => undefined,
     });
     try {
-      const missing = await inference.request('missingAdapters', { ...request, placebo: 2 });
+      const missing = await inference.request('missingAdapters', { ...request, unrelated: 2 });
       assert.equal(missing.passages.length, 3);
       assert.equal(missing.passages[0], 'Nobody asked about this.');
     } finally {

@@ -2,7 +2,7 @@ import type { ColumnChoice, PanelState } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { choiceKey, columnKinds, type ColumnKind } from '../columnKinds.ts';
 import { element, onChange, setAttribute, setVisible } from '../dom.ts';
-import { rowsOfSelected } from '../selection.ts';
+import { chosenTokens, rowsOfSelected } from '../selection.ts';
 import { button, setExpanded } from '../toolkit.ts';
 import type { View } from './view.ts';
 
@@ -21,7 +21,7 @@ export function addColumnView(controller: Controller): View {
   });
   const add = (kind: ColumnKind) => {
     if (panel === null || (kind.asksForTokens && !number.checkValidity())) return;
-    const choice = kind.choice(number.valueAsNumber);
+    const choice = kind.choice(number.valueAsNumber, chosenTokens(panel));
     if (panel.inputs.columns.some((other) => choiceKey(other) === choiceKey(choice))) return;
     controller.edit({ columns: [...panel.inputs.columns, choice] });
     close();
@@ -72,7 +72,7 @@ export function addColumnView(controller: Controller): View {
     setAttribute(number, 'max', rows);
     const present = new Set(panel.inputs.columns.map(choiceKey));
     for (const { kind, button: kindButton } of kinds) {
-      const taken = present.has(choiceKey(kind.choice(number.valueAsNumber)));
+      const taken = present.has(choiceKey(kind.choice(number.valueAsNumber, chosenTokens(panel))));
       const invalid = kind.asksForTokens && (taken || !number.checkValidity());
       const tokensMissing = kind.usesTokens && rows === 0;
       setVisible(kindButton, !taken || kind.asksForTokens);
@@ -80,13 +80,13 @@ export function addColumnView(controller: Controller): View {
       setAttribute(kindButton, 'title', tokensMissing ? 'Choose an embedding file first.' : kind.description);
     }
   };
-  const update = onChange<[ColumnChoice[], number]>(() => refresh());
+  const update = onChange<[ColumnChoice[], number, string | null, number]>(() => refresh());
   return {
     root: element('div', { class: 'add-column' }, opener, menu),
     update(model) {
       panel = model.panel;
       if (panel === null) return;
-      update(panel.inputs.columns, rowsOfSelected(panel));
+      update(panel.inputs.columns, rowsOfSelected(panel), panel.inputs.tokenFile, panel.inputs.k);
     },
   };
 }

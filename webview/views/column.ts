@@ -1,4 +1,5 @@
 import type { Answer, PromptPiece } from '../../src/protocol/comparison.ts';
+import { methodOf, type Method } from '../../src/protocol/methods.ts';
 import type { PanelColumn } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { element, onChange, setAttribute, setText, setVisible, type ItemView } from '../dom.ts';
@@ -132,7 +133,8 @@ function warningText({ result, otherK, choice }: ShownColumn): string {
     parts.push(
       `The prompt was too long: its first ${count(result.answer.truncatedTokens, 'token')} were left out.`,
     );
-  if (choice.kind === 'spring' && result?.k === 0) parts.push('Without virtual tokens this is the baseline.');
+  const { rows, adapter }: Method = methodOf({ method: choice.kind });
+  if (rows && !adapter && result?.k === 0) parts.push('Without virtual tokens this is the baseline.');
   return parts.join(' ');
 }
 

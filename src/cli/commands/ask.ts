@@ -3,21 +3,34 @@ import { readJsonText } from '../../checkpoint/textFile.ts';
 import type { RegisterCommand } from './index.ts';
 import { Option } from 'commander';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
-import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { ComparisonEngine } from '../../engine/comparison.ts';
 import { loadCatalogue } from '../../hub/catalogue.ts';
 import { fitOf } from '../../hub/fit.ts';
-import { resolveTokenFile } from '../../hub/resolve.ts';
-import type { Answer, LoadedModel, VariantId, VariantPlan } from '../../protocol/comparison.ts';
+import {
+  openTokenFiles,
+  parseVariants,
+  writeOut,
+  type ChosenTokenFile,
+} from '../../methods/chooseVariants.ts';
+import type { Answer, LoadedModel, VariantPlan } from '../../protocol/comparison.ts';
 import { UserError } from '../../protocol/errors.ts';
+import {
+  referenceMethod,
+  rowsMethod,
+  variantHelp,
+  type Variant,
+  type VariantId,
+} from '../../protocol/methods.ts';
 import type { Passage } from '../../protocol/passages.ts';
 import { parseTemplates } from '../../spring/prompts.ts';
-import { parseVariants } from '../../evaluation/variants.ts';
 import {
   addModelOptions,
   addSamplingOptions,
+  addTokenOption,
   count,
+  counts,
   interruptSignal,
+  tokenFilesOf,
   type ModelOptions,
   type SamplingOptions,
 } from '../options.ts';
@@ -39,8 +52,8 @@ interface AskOptions extends ModelOptions, SamplingOptions, PragCommandOptions {
   workspace?: string;
   passages?: string;
   top?: number;
-  tokens?: string;
-  k?: number;
+  tokens?: string[];
+  k?: number[];
   variants?: string;
   templates?: string;
   overflow: 'refuse' | 'truncate-left';
@@ -54,12 +67,12 @@ export const registerAsk: RegisterCommand = (program) => {
     .option('--workspace <folder>', 'retrieve the passages from the documents of this folder')
     .option('--passages <file>', 'a JSON file of passages: strings or {text, path, startLine, endLine}')
     .option('--top <n>', 'number of passages (default: 3 of a workspace, all of a file)', count)
-    .option('--tokens <file>', 'virtual tokens: a .pt or .safetensors file, or a name from `spring models`')
-    .option('-k <n>', 'number of virtual tokens (default: all of the file)', count)
     .option(
-      '--variants <list>',
-      'no-rag, baseline, prompt, spring:K, icl, prag, prag+rag, placebo, spring:K+prag',
+      '-k <list>',
+      'numbers of virtual tokens, such as 10 or 1,10,50 (default: all of the file)',
+      counts,
     )
+    .option('--variants <list>', `${variantHelp()}; without K or FILE: those of -k, every file`)
     .option(
       '--templates <file>',
       'a JSON file of prompt templates: passage, separator, instruction, question',
@@ -70,7 +83,7 @@ export const registerAsk: RegisterCommand = (program) => {
         .default('refuse'),
     )
     .option('--json', 'print one JSON document');
-  addPragOptions(addSamplingOptions(addModelOptions(command))).action(
+  addPragOptions(addSamplingOptions(addModelOptions(addTokenOption(command)))).action(
     (question: string, options: AskOptions) => ask(question, options),
   );
 };
@@ -79,10 +92,11 @@ async function ask(question: string, options: AskOptions): Promise<void> {
   const start = performance.now();
   const signal = interruptSignal();
   if (question.trim() === '') throw new UserError('The question is empty: type what you want to know.');
-  const tokenFile = options.tokens ?? (options.model === 'demo' ? 'spring-demo' : null);
-  const variants = options.variants
-    ? parseVariants(options.variants)
-    : await defaultVariants(options, tokenFile);
+  const files = await openTokenFiles(tokenFilesOf(options));
+  const variants =
+    options.variants === undefined
+      ? writeOut(usualVariants(files), files, options.k)
+      : parseVariants(options.variants, { files, k: options.k });
   const templates = options.templates ? parseTemplates(await readJsonText(options.templates)) : undefined;
   const passages = await findPassages(question, options, signal);
   const retrievalMs = performance.now() - start;
@@ -103,7 +117,8 @@ async function ask(question: string, options: AskOptions): Promise<void> {
       ...options,
       question,
       passages,
-      tokenFile,
+      tokenFile: files[0]?.path ?? null,
+      tokenFiles: Object.fromEntries(files.map(({ label, path }) => [label, path])),
       variants,
       settings: samplingSettings(options),
       prag: readPragOptions(options),
@@ -116,7 +131,7 @@ async function ask(question: string, options: AskOptions): Promise<void> {
     })) {
       if (event.type === 'loaded') {
         model = event.model;
-        if (tokenFile !== null) await warnOfMisfit(tokenFile, model);
+        await warnOfMisfit(files, model);
       }
       if (event.type === 'prepared') {
         plans = event.variants;
@@ -143,19 +158,22 @@ async function ask(question: string, options: AskOptions): Promise<void> {
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 }
 
-/** The baseline, and SPRING with the first k tokens of the file if there is one. */
-async function defaultVariants(options: AskOptions, tokenFile: string | null): Promise<VariantId[]> {
-  if (tokenFile === null) return ['baseline'];
-  const k = options.k ?? (await readVirtualTokens(await resolveTokenFile(tokenFile))).count;
-  return ['baseline', `spring:${k}`];
+/** The reference, and virtual tokens if there is a file of them. */
+function usualVariants(files: readonly ChosenTokenFile[]): Variant[] {
+  return [{ method: referenceMethod }, ...(files.length > 0 ? [{ method: rowsMethod }] : [])];
 }
 
 /** A file of the right width that was trained for another model gives wrong answers silently: say so. */
-async function warnOfMisfit(tokenFile: string, { model, folder }: LoadedModel): Promise<void> {
-  const tokens = await readVirtualTokens(await resolveTokenFile(tokenFile));
+async function warnOfMisfit(
+  files: readonly ChosenTokenFile[],
+  { model, folder }: LoadedModel,
+): Promise<void> {
+  if (files.length === 0) return;
   const { hiddenSize } = (await openCheckpoint(folder)).config;
-  const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, loadCatalogue());
-  if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
+  for (const { tokens } of files) {
+    const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, loadCatalogue());
+    if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
+  }
 }
 
 async function findPassages(question: string, options: AskOptions, signal: AbortSignal): Promise<Passage[]> {

@@ -1,8 +1,8 @@
 /** `spring eval`: scores of several variants over a data set. */
 import { basename } from 'node:path';
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import { readJsonText } from '../../checkpoint/textFile.ts';
-import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
+import { checkWidth } from '../../checkpoint/virtualTokens.ts';
 import type { Decoder } from '../../decoder/decoder.ts';
 import { conditionKey, expandConditions, type Condition } from '../../evaluation/conditions.ts';
 import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
@@ -11,16 +11,26 @@ import { readEvaluationData, type EvaluationData, type EvaluationItem } from '..
 import { writeResults } from '../../evaluation/report/writeResults.ts';
 import { retrieveForItems } from '../../evaluation/retrieval.ts';
 import { summarize, summaryTable } from '../../evaluation/summary.ts';
-import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
+import { resolveModel } from '../../hub/resolve.ts';
+import { openTokenFiles, tokenFileOf, type ChosenTokenFile } from '../../methods/chooseVariants.ts';
+import { buildVariant } from '../../methods/prepare.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
+import { defaultEvaluation, methodOf, variantFrom, variantHelp } from '../../protocol/methods.ts';
 import { defaultTemplates, parseTemplates } from '../../spring/prompts.ts';
-import { adapterOf, buildVariant, isPragPrompt } from '../../evaluation/variants.ts';
 import { ItemAdapters } from '../../evaluation/itemAdapters.ts';
 import { extractAnswer, type ExtractionMode } from '../../prag/answerExtraction.ts';
 import { describeProgress, openPassageEncoder, readFewShotFile } from '../../prag/passageAdapters.ts';
 import type { PassageEncoder } from '../../prag/encode.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
-import { addModelOptions, count, interruptSignal, type ModelOptions } from '../options.ts';
+import {
+  addModelOptions,
+  addTokenOption,
+  count,
+  counts,
+  interruptSignal,
+  tokenFilesOf,
+  type ModelOptions,
+} from '../options.ts';
 import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
@@ -28,7 +38,7 @@ interface EvalOptions extends ModelOptions, PragCommandOptions {
   extraction: 'auto' | ExtractionMode;
   data: string;
   workspace?: string;
-  tokens?: string;
+  tokens?: string[];
   variants?: string;
   k?: number[];
   passages?: number[];
@@ -50,12 +60,12 @@ export const registerEval: RegisterCommand = (program) => {
       'questions as JSON lines: {question, target, ret_passages} or FlashRAG’s',
     )
     .option('--workspace <folder>', 'retrieve the passages from the documents of this folder')
-    .option('--tokens <file>', 'virtual tokens: a .pt or .safetensors file, or a name from `spring models`')
+    .option('--variants <list>', `${variantHelp()}; without K or FILE: every k, every file`)
     .option(
-      '--variants <list>',
-      'no-rag, baseline, prompt, spring (every k), spring:K, icl, prag, prag+rag, placebo, spring:K+prag',
+      '--k <list>',
+      'numbers of virtual tokens, such as 1,10,50 (default: all tokens of the file)',
+      counts,
     )
-    .option('--k <list>', 'values of k for spring, such as 1,10,50 (default: all tokens of the file)', counts)
     .option(
       '--passages <list>',
       'passages per question at most, such as 0,1,3,5 (default: all given)',
@@ -74,7 +84,9 @@ export const registerEval: RegisterCommand = (program) => {
       .choices(['auto', 'whole', 'direct', 'chainOfThought'])
       .default('auto'),
   );
-  addPragOptions(addModelOptions(command)).action((options: EvalOptions) => evaluate(options));
+  addPragOptions(addModelOptions(addTokenOption(command))).action((options: EvalOptions) =>
+    evaluate(options),
+  );
 };
 
 async function evaluate(options: EvalOptions): Promise<void> {
@@ -86,29 +98,31 @@ async function evaluate(options: EvalOptions): Promise<void> {
       `Left out, because they have no gold answer: ${data.unanswered.length} (lines ${lines}).\n`,
     );
   }
-  const conditions = await chooseConditions(options, data);
+  const files = await openTokenFiles(tokenFilesOf(options));
+  const conditions = chooseConditions(options, data, files);
   const items = await chooseItems(options, data, conditions, signal);
   const folder = await resolveModel(options.model);
   const { device, precision } = options;
   const decoder = await openDecoder(options.model, folder, { device, precision, signal });
   const fewShot = await readFewShotFile(options.fewShot);
-  const encoder = conditions.some(({ variant }) => adapterOf(variant))
+  const encoder = conditions.some(({ variant }) => methodOf(variantFrom(variant)).adapter)
     ? await openPassageEncoder(decoder, options.model, readPragOptions(options), fewShot)
     : undefined;
   try {
-    const tokens = await readTokens(options, conditions, decoder);
+    checkTokens(conditions, files, decoder);
+    const usedFiles = filesOf(conditions, files);
     const adapters = encoder && new ItemAdapters(encoder, items);
     await encodePassages(adapters, conditions, signal);
     const experiment = await setUp(options, {
       items,
       conditions,
-      tokens,
+      files,
       decoder,
       adapters,
       fewShot,
       signal,
     });
-    const settings = describe(options, data, tokens, decoder, encoder);
+    const settings = describe(options, data, usedFiles, conditions, decoder, encoder);
     const predictions = await run(decoder, experiment, settings, options, signal);
     const summaries = summarize(conditions, predictions);
     const without = adapters?.withoutAdapter.size ?? 0;
@@ -122,7 +136,10 @@ async function evaluate(options: EvalOptions): Promise<void> {
       model: options.model,
       device: decoder.device,
       precision: decoder.precision,
-      tokens: tokens ? { path: tokens.path, sha256: tokens.sha256, count: tokens.count } : null,
+      tokens: usedFiles[0] ? fileResult(usedFiles[0]) : null,
+      ...(usedFiles.length > 1 && {
+        tokenFiles: usedFiles.map((used) => ({ label: used.label, ...fileResult(used) })),
+      }),
       data: { path: file, sha256 },
       items: items.length,
       unanswered: data.unanswered.length,
@@ -183,21 +200,18 @@ async function run(
   return predictions;
 }
 
-async function chooseConditions(options: EvalOptions, data: EvaluationData): Promise<Condition[]> {
-  const tokens = tokenFileOf(options);
-  const fileTokens = async (): Promise<number[]> =>
-    tokens === undefined ? [] : [(await readVirtualTokens(await resolveTokenFile(tokens))).count];
-  const names =
-    options.variants ?? (tokens === undefined ? 'no-rag,baseline,prompt' : 'no-rag,baseline,prompt,spring');
-  const ks = options.k ?? (await fileTokens());
-  if (ks.length === 0 && /(^|,)\s*spring\s*(,|$)/.test(names)) {
-    throw new UserError('The variant spring needs virtual tokens: give their file with --tokens.');
-  }
+function chooseConditions(
+  options: EvalOptions,
+  data: EvaluationData,
+  files: readonly ChosenTokenFile[],
+): Condition[] {
+  const usual = defaultEvaluation.filter((method) => files.length > 0 || !methodOf({ method }).rows);
   const given = Math.max(...data.items.map(({ passages }) => passages.length));
   return expandConditions(
-    names,
-    ks,
+    options.variants ?? usual.join(','),
+    options.k ?? [],
     options.passages ?? [options.workspace === undefined ? given : retrievedByDefault],
+    files,
   );
 }
 
@@ -220,22 +234,25 @@ async function chooseItems(
   return items;
 }
 
-async function readTokens(
-  options: EvalOptions,
+/** Checks what the conditions ask of the embedding files, before anything is answered. */
+function checkTokens(
   conditions: readonly Condition[],
+  files: readonly ChosenTokenFile[],
   decoder: Decoder,
-): Promise<VirtualTokens | undefined> {
-  if (conditions.every(({ k }) => k === 0)) return undefined;
-  const tokens = tokenFileOf(options);
-  if (tokens === undefined) throw new UserError('Give the file of virtual tokens with --tokens.');
+): void {
   const { hiddenSize } = decoder.checkpoint.config;
-  return readVirtualTokens(await resolveTokenFile(tokens), { hiddenSize });
+  for (const { variant, k } of conditions) {
+    if (k === 0) continue;
+    const file = tokenFileOf(variantFrom(variant), files);
+    if (!file) throw new UserError('Give the file of virtual tokens with --tokens.');
+    checkWidth(file.tokens, hiddenSize);
+  }
 }
 
 interface SetUp {
   items: readonly EvaluationItem[];
   conditions: readonly Condition[];
-  tokens: VirtualTokens | undefined;
+  files: readonly ChosenTokenFile[];
   decoder: Decoder;
   adapters: ItemAdapters | undefined;
   fewShot: string | undefined;
@@ -243,7 +260,7 @@ interface SetUp {
 }
 
 async function setUp(options: EvalOptions, setup: SetUp): Promise<Experiment> {
-  const { items, conditions, tokens: virtualTokens, fewShot, signal } = setup;
+  const { items, conditions, files, fewShot, signal } = setup;
   const { tokenizer } = setup.decoder;
   const templates = options.templates
     ? parseTemplates(await readJsonText(options.templates))
@@ -256,10 +273,12 @@ async function setUp(options: EvalOptions, setup: SetUp): Promise<Experiment> {
       const { question } = item;
       const passages = item.passages.slice(0, condition.passages);
       const adapters = (await setup.adapters?.adaptersOf(item, condition, signal)) ?? {};
+      const virtualTokens = tokenFileOf(variantFrom(condition.variant), files)?.tokens;
       const variant = { question, passages, tokenizer, virtualTokens, templates, adapters, fewShot };
       return buildVariant(condition.variant, variant).decoderPrompt;
     },
-    extractAnswer: (text, { variant }) => extractAnswer(text, extractionOf(options, isPragPrompt(variant))),
+    extractAnswer: (text, { variant }) =>
+      extractAnswer(text, extractionOf(options, methodOf(variantFrom(variant)).template === 'parametric')),
   };
 }
 
@@ -274,7 +293,8 @@ function extractionOf({ extraction, fewShot }: EvalOptions, isPrag: boolean): Ex
 function describe(
   options: EvalOptions,
   data: EvaluationData,
-  tokens: VirtualTokens | undefined,
+  files: readonly ChosenTokenFile[],
+  conditions: readonly Condition[],
   decoder: Decoder,
   encoder: PassageEncoder | undefined,
 ): ExperimentSettings {
@@ -286,8 +306,8 @@ function describe(
     // names are for readers of the report; the hashes tell data and tokens apart
     data: basename(data.file),
     dataSha256: data.sha256,
-    tokens: tokens ? basename(tokens.path) : null,
-    tokensSha256: tokens?.sha256 ?? null,
+    tokens: files.map(({ tokens }) => basename(tokens.path)).join(', ') || null,
+    tokensSha256: files.map(({ sha256 }) => sha256).join(', ') || null,
     workspace: options.workspace ?? null,
     maxNewTokens: options.maxNewTokens,
     templates: options.templates ?? null,
@@ -295,23 +315,28 @@ function describe(
     fewShot: options.fewShot ?? null,
     adapters: encoder?.recipeKey ?? null,
     augmented: options.augmented ?? null,
+    // they were another question's once
+    ...(carriesUnrelated(conditions) && { unrelatedPassages: 'fixed' }),
   };
 }
 
-function tokenFileOf({ tokens, model }: EvalOptions): string | undefined {
-  return tokens ?? (model === 'demo' ? 'spring-demo' : undefined);
+function carriesUnrelated(conditions: readonly Condition[]): boolean {
+  return conditions.some(({ variant }) => methodOf(variantFrom(variant)).adapter === 'unrelated');
+}
+
+/** The embedding files that conditions use, in the order given. */
+function filesOf(conditions: readonly Condition[], files: readonly ChosenTokenFile[]): ChosenTokenFile[] {
+  const used = new Set(
+    conditions.filter(({ k }) => k > 0).map(({ variant }) => tokenFileOf(variantFrom(variant), files)),
+  );
+  return files.filter((file) => used.has(file));
+}
+
+function fileResult({ tokens: { path, sha256, count: rows } }: ChosenTokenFile): object {
+  return { path, sha256, count: rows };
 }
 
 function showProgress(done: number, total: number): void {
   if (process.stderr.isTTY)
     process.stderr.write(`\r${done} of ${total} answers${done === total ? '\n' : ''}`);
-}
-
-/** Reads `1,10,50`. */
-function counts(text: string): number[] {
-  const parts = text.split(',').map((part) => part.trim());
-  if (!parts.every((part) => /^\d+$/.test(part))) {
-    throw new InvalidArgumentError('Expected whole numbers with commas between, such as 1,10,50.');
-  }
-  return [...new Set(parts.map(Number))];
 }

@@ -2,6 +2,7 @@
 import type { Condition } from '../conditions.ts';
 import { conditionKey } from '../conditions.ts';
 import type { Prediction } from '../predictions.ts';
+import { referenceMethod, rowsMethod, variantFrom } from '../../protocol/methods.ts';
 import { percent, type ConditionSummary } from '../summary.ts';
 import { barChart, escapeHtml, lineChart, type Line } from './charts.ts';
 
@@ -45,11 +46,18 @@ ${answerTable(input)}
 
 /** The charts that the conditions call for: over k, over passages, else bars. */
 export function charts(summaries: readonly ConditionSummary[]): string[] {
-  const isSpring = ({ id }: ConditionSummary): boolean => /^(spring:\d+|baseline)$/.test(id);
-  const byTokens = linesOf(
-    summaries.filter(isSpring),
-    ({ passages }) => `${passages} passages`,
-    ({ k }) => k,
+  const rowsVariants = summaries
+    .map(({ id }) => variantFrom(id))
+    .filter(({ method }) => method === rowsMethod);
+  const byTokens = [...new Set(rowsVariants.map(({ tokenFile }) => tokenFile))].flatMap((file) =>
+    linesOf(
+      summaries.filter(({ id }) => {
+        const { method, tokenFile } = variantFrom(id);
+        return method === referenceMethod || (method === rowsMethod && tokenFile === file);
+      }),
+      ({ passages }) => `${passages} passages${file === undefined ? '' : `, ${file}`}`,
+      ({ k }) => k,
+    ),
   );
   const byPassages = linesOf(
     summaries,
@@ -68,7 +76,7 @@ export function charts(summaries: readonly ConditionSummary[]): string[] {
   ];
 }
 
-/** Lines of at least two points; the same x twice (baseline and spring:0) counts once. */
+/** Lines of at least two points; the same x twice (the reference and k = 0) counts once. */
 function linesOf(
   summaries: readonly ConditionSummary[],
   nameOfLine: (summary: ConditionSummary) => string,

@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { panelIcon } from '../icons.ts';
 import type { ComparisonRequest } from '../../protocol/comparison.ts';
 import { CancelledError, messageOf, UserError } from '../../protocol/errors.ts';
+import { formatVariant, referenceMethod, rowsMethod } from '../../protocol/methods.ts';
 import type { SearchHit } from '../../protocol/engine.ts';
 import type { IndexState } from '../../protocol/panel.ts';
 import type { ComparisonParts } from '../panel/comparison.ts';
@@ -98,6 +99,6 @@ function answerRequest(
   if (model === null) throw new UserError('No model is selected: run "SPRING: Select Model".');
   return {
     ...{ question, passages, model, device, precision, tokenFile, settings },
-    variants: [tokenFile === null ? 'baseline' : `spring:${k}`],
+    variants: [formatVariant(tokenFile === null ? { method: referenceMethod } : { method: rowsMethod, k })],
   };
 }

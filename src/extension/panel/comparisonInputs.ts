@@ -1,7 +1,9 @@
 /** From the panel's inputs to a request for the engine. */
-import type { ComparisonRequest, ModelInfo, VariantId } from '../../protocol/comparison.ts';
+import type { ComparisonRequest, ModelInfo, TokenFileInfo } from '../../protocol/comparison.ts';
 import { UserError } from '../../protocol/errors.ts';
+import { variantFrom } from '../../protocol/methods.ts';
 import { type PanelInputs, type PanelState, variantOf } from '../../protocol/panel.ts';
+import { fileOfLabel } from '../../protocol/tokenFileLabels.ts';
 import { NoModelError, NoTokenFileError } from './failures.ts';
 import { chooseTokenFile } from './fit.ts';
 import { tickedPassages } from './passageList.ts';
@@ -15,15 +17,24 @@ export function comparisonRequest({ inputs, passages, tokenFiles }: PanelState):
   if (variants.length === 0) throw new UserError('There is no column: add one, then compare.');
   if (inputs.model === null) throw new NoModelError();
   const tokenFile = tokenFiles.find(({ path }) => path === inputs.tokenFile) ?? null;
-  const largestK = Math.max(...variants.map(virtualTokensOf));
-  if (largestK > 0 && tokenFile === null) {
-    throw new NoTokenFileError('A SPRING column needs an embedding file that fits the model: choose one.');
-  }
-  if (tokenFile && largestK > tokenFile.rows) {
-    throw new NoTokenFileError(
-      `${tokenFile.name} holds ${tokenFile.rows} virtual tokens; a column asks for ${largestK}. ` +
-        'Choose a smaller k or another file.',
-    );
+  const named = new Map<string, TokenFileInfo>();
+  for (const { k = 0, tokenFile: label } of variants.map(variantFrom)) {
+    if (k === 0) continue;
+    const file = label === undefined ? tokenFile : fileOfLabel(tokenFiles, label);
+    if (!file) {
+      throw new NoTokenFileError(
+        label === undefined
+          ? 'A SPRING column needs an embedding file that fits the model: choose one.'
+          : `A SPRING column needs the embedding file ${label}, which is not known here: select it.`,
+      );
+    }
+    if (k > file.rows) {
+      throw new NoTokenFileError(
+        `${file.name} holds ${file.rows} virtual tokens; a column asks for ${k}. ` +
+          'Choose a smaller k or another file.',
+      );
+    }
+    if (label !== undefined) named.set(label, file);
   }
   return {
     question: inputs.question,
@@ -32,14 +43,10 @@ export function comparisonRequest({ inputs, passages, tokenFiles }: PanelState):
     device: inputs.device,
     precision: inputs.precision,
     tokenFile: tokenFile?.path ?? null,
+    tokenFiles: Object.fromEntries([...named].map(([label, { path }]) => [label, path])),
     variants,
     settings: inputs.settings,
   };
-}
-
-/** The k of a variant; 0 for those without virtual tokens. */
-export function virtualTokensOf(variant: VariantId): number {
-  return Number(/^spring:(\d+)/.exec(variant)?.[1] ?? 0);
 }
 
 export function modelOf(models: readonly ModelInfo[], inputs: PanelInputs): ModelInfo | null {

@@ -10,6 +10,7 @@ import type {
   TokenFileInfo,
 } from '../../protocol/comparison.ts';
 import type { SearchHit } from '../../protocol/engine.ts';
+import { variantFrom } from '../../protocol/methods.ts';
 import type { Catalogue } from '../../hub/types.ts';
 import { CancelledError, messageOf, UserError } from '../../protocol/errors.ts';
 import {
@@ -21,7 +22,7 @@ import {
   type PanelState,
 } from '../../protocol/panel.ts';
 import type { Passage } from '../../protocol/passages.ts';
-import { comparisonRequest, consistentInputs, modelOf, virtualTokensOf } from './comparisonInputs.ts';
+import { comparisonRequest, consistentInputs, modelOf } from './comparisonInputs.ts';
 import { MissingIndexError, selectTokenFile, waysOut } from './failures.ts';
 import { fitTable, fitWarnings, misfitOf } from './fit.ts';
 import { PanelStore } from './panelStore.ts';
@@ -228,7 +229,7 @@ export class ComparisonSession {
     this.store.patch({
       run: { kind: 'loading', message: 'Preparing the model' },
       columns: request.variants.map((variant): PanelColumn => {
-        const k = virtualTokensOf(variant);
+        const { k = 0 } = variantFrom(variant);
         return { variant, label: variant, k, status: 'waiting', tokens: [], answer: null, prompt: null };
       }),
     });

@@ -1,9 +1,16 @@
 /** Holds the panel's state and keeps the webview in step: patches for fields, batches for streamed tokens. */
 import * as v from 'valibot';
 import { deviceChoices, precisionChoices, type AnswerToken } from '../../protocol/comparison.ts';
+import { methodNames } from '../../protocol/methods.ts';
 import { defaultInputs, type HostToPanel, type PanelState } from '../../protocol/panel.ts';
-import { answerSchema, answerSettingsSchema, promptSchema, tokenSchema } from '../../protocol/record.ts';
-import { count, listOf, longText, shortText } from '../../protocol/schema.ts';
+import {
+  answerSchema,
+  answerSettingsSchema,
+  promptSchema,
+  tokenSchema,
+  variantId,
+} from '../../protocol/record.ts';
+import { count, listOf, longText, shortText, size } from '../../protocol/schema.ts';
 
 /** Tokens wait this long for company, so that a fast model does not flood the webview. */
 const tokenBatchMs = 33;
@@ -79,6 +86,13 @@ export class PanelStore {
   }
 }
 
+const columnSchema = v.object({
+  kind: v.picklist(methodNames),
+  k: v.optional(count),
+  strength: v.optional(size),
+  tokenFile: v.optional(shortText),
+});
+
 /** What is taken from a stored state; the rest is what this window knows. */
 const storedSchema = v.object({
   version: v.literal(1),
@@ -90,7 +104,7 @@ const storedSchema = v.object({
     precision: v.picklist(precisionChoices),
     tokenFile: v.nullable(shortText),
     k: count,
-    columns: listOf(v.object({ kind: shortText, k: v.optional(count) }), 1000),
+    columns: listOf(columnSchema, 1000),
     settings: answerSettingsSchema,
   }),
   passages: listOf(
@@ -103,7 +117,7 @@ const storedSchema = v.object({
   ),
   columns: listOf(
     v.object({
-      variant: shortText,
+      variant: variantId,
       label: shortText,
       k: count,
       status: shortText,

@@ -1,7 +1,10 @@
 /** Experiment records from a panel's state, and back. */
+import type { TokenFileInfo } from '../../protocol/comparison.ts';
 import { UserError } from '../../protocol/errors.ts';
+import { formatVariant, methodOf, variantFrom, type VariantId } from '../../protocol/methods.ts';
 import { choiceOf, type PanelState } from '../../protocol/panel.ts';
-import { type ExperimentRecord, recordFormat } from '../../protocol/record.ts';
+import { type ExperimentRecord, type RecordedTokenFile, recordFormat } from '../../protocol/record.ts';
+import { fileOfLabel, tokenFileLabels } from '../../protocol/tokenFileLabels.ts';
 
 export interface RecordContext {
   createdAt: Date;
@@ -65,16 +68,8 @@ export function recordOf(state: PanelState, { createdAt, software }: RecordConte
       device: running?.device ?? 'unknown',
       precision: running?.precision ?? 'unknown',
     },
-    tokenFile: file
-      ? {
-          path: file.path,
-          name: file.name,
-          rows: file.rows,
-          hiddenSize: file.hiddenSize,
-          dtype: file.dtype,
-          sha256: file.sha256,
-        }
-      : null,
+    tokenFile: file ? recordedFile(file) : null,
+    ...namedFiles(state),
     settings: inputs.settings,
     variants: state.columns.map(({ variant, label, k, prompt, tokens, answer }) => ({
       id: variant,
@@ -87,13 +82,37 @@ export function recordOf(state: PanelState, { createdAt, software }: RecordConte
   };
 }
 
+function recordedFile({ path, name, rows, hiddenSize, dtype, sha256 }: TokenFileInfo): RecordedTokenFile {
+  return { path, name, rows, hiddenSize, dtype, sha256 };
+}
+
+/** The embedding files that columns name. */
+function namedFiles({ columns, tokenFiles }: PanelState): Pick<ExperimentRecord, 'tokenFiles'> {
+  const labels = columns.flatMap(({ variant }) => variantFrom(variant).tokenFile ?? []);
+  const named = labels.flatMap((label) => {
+    const file = fileOfLabel(tokenFiles, label);
+    return file ? [[label, recordedFile(file)] as const] : [];
+  });
+  return named.length === 0 ? {} : { tokenFiles: Object.fromEntries(named) };
+}
+
+/** A recorded variant's id here: a file that it names may have another label, and another file its label. */
+function idHere(id: VariantId, record: ExperimentRecord, { tokenFiles }: PanelState): VariantId {
+  const variant = variantFrom(id);
+  const recorded = variant.tokenFile === undefined ? undefined : record.tokenFiles?.[variant.tokenFile];
+  if (!recorded) return id;
+  const place = tokenFiles.findIndex(({ sha256 }) => sha256 === recorded.sha256);
+  const labels = tokenFileLabels(place === -1 ? [...tokenFiles, recorded] : tokenFiles);
+  return formatVariant({ ...variant, tokenFile: labels.at(place)! });
+}
+
 /**
  * A panel that shows a record: its answers and passages, its settings as inputs. What it names is used if it is known
  * here, and only then: a record may come from anybody.
  */
 export function stateOfRecord(record: ExperimentRecord, path: string, now: PanelState): PanelState {
-  const slider = record.variants.find(({ id }) => id.startsWith('spring:'))?.k ?? now.inputs.k;
-  const columns = record.variants.map(({ id }) => choiceOf(id, slider));
+  const slider = record.variants.find(({ id }) => methodOf(variantFrom(id)).rows)?.k ?? now.inputs.k;
+  const columns = record.variants.map(({ id }) => choiceOf(idHere(id, record, now), slider));
   const { model, tokenFile } = record;
   return {
     ...now,
@@ -128,7 +147,7 @@ export function stateOfRecord(record: ExperimentRecord, path: string, now: Panel
       }),
     ),
     columns: record.variants.map(({ id, label, k, prompt, tokens, answer }) => ({
-      variant: id,
+      variant: idHere(id, record, now),
       label,
       k,
       status: answer ? 'done' : 'cancelled',
@@ -146,8 +165,8 @@ export function differences(record: ExperimentRecord, state: PanelState): string
   if (!model) found.push(`its model ${record.model.name} is not known here`);
   else if (model.fingerprint !== record.model.fingerprint)
     found.push(`its model ${model.name} has other files now`);
-  if (record.tokenFile) {
-    const { sha256, name } = record.tokenFile;
+  const files = [...(record.tokenFile ? [record.tokenFile] : []), ...Object.values(record.tokenFiles ?? {})];
+  for (const { sha256, name } of files) {
     if (!state.tokenFiles.some((file) => file.sha256 === sha256))
       found.push(`its embedding file ${name} is not here`);
   }

@@ -27,8 +27,8 @@ export async function encodeTickedPassages(
     throw new UserError(vscode.l10n.t('No passage is ticked: ask a question and tick some first.'));
   }
   const columns = inputs.columns.map((choice) => variantOf(choice, inputs.k));
-  const { placebo } = neededAdapters(columns, passages);
-  const request = { model, device, precision, passages, placebo, prag: pragOptions() };
+  const { unrelated } = neededAdapters(columns, passages);
+  const request = { model, device, precision, passages, unrelated, prag: pragOptions() };
   // Training needs the weights in f32 on the processor.
   await memoryGuard.beforeLoading({ model, device: 'cpu', precision: 'f32' }, library.models);
   const result = await withProgress(

@@ -1,6 +1,6 @@
 /** Which adapters a comparison needs, and what to say of those that are not there. */
-import type { VariantId } from '../../protocol/comparison.ts';
 import type { EncodeRequest } from '../../protocol/engine.ts';
+import { methodOf, variantFrom, type VariantId } from '../../protocol/methods.ts';
 
 /** Passages that this window could not encode, by model: a comparison leaves them out of the adapters. */
 export const unencodable = new Set<string>();
@@ -9,20 +9,22 @@ export function unencodableKey(model: string, passage: string): string {
   return `${model}\n${passage}`;
 }
 
-/** What has to be encoded for some variants: the passages, the placebo's, or nothing. */
+/** What has to be encoded for some variants: the passages, unrelated ones, or nothing. */
 export function neededAdapters(
   variants: readonly VariantId[],
   passages: readonly string[],
-): Pick<EncodeRequest, 'passages' | 'placebo'> {
-  const own = variants.some((variant) => variant.includes('prag'));
-  const placebo = variants.includes('placebo');
-  return { passages: own ? [...passages] : [], placebo: placebo ? Math.max(1, passages.length) : 0 };
+): Pick<EncodeRequest, 'passages' | 'unrelated'> {
+  const kinds = new Set(variants.map((id) => methodOf(variantFrom(id)).adapter));
+  return {
+    passages: kinds.has('passages') ? [...passages] : [],
+    unrelated: kinds.has('unrelated') ? Math.max(1, passages.length) : 0,
+  };
 }
 
 /** What to tell about passages without an adapter; null if there is nothing to encode. */
 export function missingMessage(
   model: string,
-  needed: Pick<EncodeRequest, 'passages' | 'placebo'>,
+  needed: Pick<EncodeRequest, 'passages' | 'unrelated'>,
   missing: readonly string[],
 ): string | null {
   const open = missing.filter((passage) => !unencodable.has(unencodableKey(model, passage)));

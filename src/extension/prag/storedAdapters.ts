@@ -1,11 +1,17 @@
 /** A comparison with Parametric RAG starts when its passages are encoded; encoding is a job of its own. */
 import type { ComparisonRequest } from '../../protocol/comparison.ts';
 import { UserError } from '../../protocol/errors.ts';
+import { methodOf, variantFrom, type VariantId } from '../../protocol/methods.ts';
 import type { Engines } from '../engines.ts';
 import { NotEncodedError } from '../panel/failures.ts';
 import { setting } from '../settings.ts';
 import { missingMessage, neededAdapters } from './neededAdapters.ts';
 import { pragOptions } from './pragOptions.ts';
+
+/** Whether a variant shows reasoning examples. */
+function usesExamples(id: VariantId): boolean {
+  return methodOf(variantFrom(id)).template === 'parametric';
+}
 
 /**
  * The request with what its adapters need.
@@ -19,9 +25,9 @@ export async function withStoredAdapters(
   const { model, device, precision } = request;
   const texts = request.passages.map(({ text }) => text);
   const needed = neededAdapters(request.variants, texts);
-  if (needed.passages.length === 0 && needed.placebo === 0) {
+  if (needed.passages.length === 0 && needed.unrelated === 0) {
     const fewShotFile = setting('prag.fewShotFile');
-    const asksStepByStep = request.variants.includes('icl') && fewShotFile !== '';
+    const asksStepByStep = fewShotFile !== '' && request.variants.some(usesExamples);
     return asksStepByStep ? { ...request, prag: { fewShotFile } } : request;
   }
   const prag = pragOptions();

@@ -53,19 +53,14 @@ describe('adapters of the questions of a data set', () => {
     assert.deepEqual(await adapters.adaptersOf(items[3]!, condition('icl')), {});
   });
 
-  it('a placebo is of a question half a data set away that shares no passage', async () => {
+  it('a placebo is of passages about nothing of the sort, as many as the question has, as a comparison asks', async () => {
     const encoder = fakeEncoder();
     const adapters = new ItemAdapters(encoder, items);
-    const far = await adapters.adaptersOf(items[0]!, condition('placebo', 1));
-    assert.deepEqual(far.unrelated?.id, 'e');
-    assert.equal(far.passages, undefined);
-    // item 5 shares "bad" with item 3: the next one is taken
-    assert.equal((await adapters.adaptersOf(items[2]!, condition('placebo', 1))).unrelated?.id, 'a');
-    const alone = new ItemAdapters(encoder, [items[3]!]);
-    assert.equal(
-      (await alone.adaptersOf(items[3]!, condition('placebo', 1))).unrelated?.id,
-      unrelatedPassages[0]!.passage,
-    );
+    const placebo = await adapters.adaptersOf(items[0]!, condition('placebo', 2));
+    assert.equal(placebo.passages, undefined);
+    assert.deepEqual(encoder.asked, [unrelatedPassages.slice(0, 2).map(({ passage }) => passage)]);
+    await adapters.adaptersOf(items[3]!, condition('placebo', 2));
+    assert.deepEqual(encoder.asked.at(-1), [unrelatedPassages[0]!.passage]);
   });
 
   it('leaves out passages that cannot be encoded; an item without any is noted', async () => {

@@ -199,6 +199,15 @@ describe('a comparison session', () => {
     assert.ok(sent.some((message) => message.type === 'patch' && message.patch.inputs?.k === 50));
   });
 
+  it('asks several embedding files side by side', async () => {
+    session.setLibrary(session.state.models, [tokenFile('a.pt', 50, 128), tokenFile('c.pt', 20, 128)]);
+    session.edit({ columns: [{ kind: 'spring' }, { kind: 'spring', k: 3, tokenFile: 'c' }] });
+    await session.ask('Which port?');
+    assert.deepEqual(requests[0]!.variants, ['spring:10', 'spring:3@c']);
+    assert.deepEqual(requests[0]!.tokenFiles, { c: '/files/c.pt' });
+    assert.equal(requests[0]!.tokenFile, '/files/a.pt');
+  });
+
   it('changes the embedding file with the model, and says why one does not fit', () => {
     session.edit({ model: 'big' });
     assert.equal(session.state.inputs.tokenFile, '/files/b.pt');

@@ -11,16 +11,16 @@ import {
 describe('adapters that a comparison needs', () => {
   it('are those of the passages, of the placebo, or none', () => {
     const texts = ['a', 'b'];
-    assert.deepEqual(neededAdapters(['baseline', 'icl', 'spring:5'], texts), { passages: [], placebo: 0 });
+    assert.deepEqual(neededAdapters(['baseline', 'icl', 'spring:5'], texts), { passages: [], unrelated: 0 });
     for (const variant of ['prag', 'prag+rag', 'spring:5+prag'] as const) {
-      assert.deepEqual(neededAdapters([variant], texts), { passages: texts, placebo: 0 });
+      assert.deepEqual(neededAdapters([variant], texts), { passages: texts, unrelated: 0 });
     }
-    assert.deepEqual(neededAdapters(['placebo'], texts), { passages: [], placebo: 2 });
-    assert.deepEqual(neededAdapters(['placebo', 'prag'], []), { passages: [], placebo: 1 });
+    assert.deepEqual(neededAdapters(['placebo'], texts), { passages: [], unrelated: 2 });
+    assert.deepEqual(neededAdapters(['placebo', 'prag'], []), { passages: [], unrelated: 1 });
   });
 
   it('are asked for, but not again if they cannot be made', () => {
-    const needed = { passages: ['a', 'b'], placebo: 1 };
+    const needed = { passages: ['a', 'b'], unrelated: 1 };
     assert.equal(missingMessage('m', needed, []), null);
     assert.match(missingMessage('m', needed, ['b'])!, /^1 of the 2 ticked passages is not encoded for m/);
     assert.match(missingMessage('m', needed, ['a', 'b'])!, /^The 2 ticked passages are/);

@@ -98,6 +98,26 @@ describe('experiment records', () => {
     assert.deepEqual(record.variants[0]!.prompt, [{ text: 'p' }, { virtualTokens: 7 }, { text: 'q' }]);
   });
 
+  it('keep columns of several embedding files apart, whatever the files are called where they are opened', () => {
+    const state = answered();
+    const [column] = state.columns;
+    const [one] = state.tokenFiles;
+    const two = { ...one!, path: '/two/b.pt', name: 'b.pt', sha256: 's2' };
+    const files = { ...state, tokenFiles: [one!, two] };
+    const columns = ['spring:7', 'spring:7@b'].map((variant) => ({ ...column!, variant }));
+    const record = parseRecord(JSON.stringify(recordOf({ ...files, columns }, context)));
+    assert.deepEqual(Object.keys(record.tokenFiles!), ['b']);
+    assert.equal(record.tokenFiles!['b']!.sha256, 's2');
+    assert.deepEqual(stateOfRecord(record, '/r', files).inputs.columns, [
+      ...[{ kind: 'spring' }, { kind: 'spring', k: 7, tokenFile: 'b' }],
+    ]);
+    const renamed = { ...files, tokenFiles: [one!, { ...two, path: '/x/other.pt' }] };
+    assert.deepEqual(stateOfRecord(record, '/r', renamed).columns[1]!.variant, 'spring:7@other');
+    const taken = stateOfRecord(record, '/r', { ...files, tokenFiles: [one!, { ...two, sha256: 's3' }] });
+    assert.deepEqual(taken.columns[1]!.variant, 'spring:7@b~s2', 'never the file that has the name here');
+    assert.equal(differences(record, { ...files, tokenFiles: [one!] }).length, 1);
+  });
+
   it('name no model and no file that is not known here', () => {
     const record = recordOf(answered(), context);
     const elsewhere = { ...record, model: { ...record.model, id: '/downloads/of-somebody' } };

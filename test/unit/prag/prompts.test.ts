@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openTokenizer, type Tokenizer } from '../../../src/checkpoint/tokenizer.ts';
 import { renderChat } from '../../../src/checkpoint/chatTemplate.ts';
-import { buildVariant, parseVariants } from '../../../src/evaluation/variants.ts';
+import { parseVariants } from '../../../src/methods/chooseVariants.ts';
+import { buildVariant } from '../../../src/methods/prepare.ts';
 import { extractAnswer } from '../../../src/prag/answerExtraction.ts';
 import { fewShotText } from '../../../src/prag/fewShot.ts';
 import {

@@ -5,7 +5,8 @@ import type { PromptPiece } from '../../../src/protocol/comparison.ts';
 import { UserError } from '../../../src/protocol/errors.ts';
 import { parseTemplates } from '../../../src/spring/prompts.ts';
 import { tokenizePrompt, tokenizeText } from '../../../src/spring/tokenizePrompt.ts';
-import { buildVariant, parseVariants } from '../../../src/evaluation/variants.ts';
+import { parseVariants } from '../../../src/methods/chooseVariants.ts';
+import { buildVariant } from '../../../src/methods/prepare.ts';
 import { assertGolden } from '../../support/golden.ts';
 import { demoFolder } from '../../support/oracle.ts';
 
@@ -74,7 +75,7 @@ describe('prompts', () => {
 
   it('reads lists of variants and templates', () => {
     assert.deepEqual(parseVariants('no-rag, spring:10,spring:10'), ['no-rag', 'spring:10']);
-    assert.throws(() => parseVariants('spring'), /"spring" is no variant/);
+    assert.throws(() => parseVariants('spring'), /variant spring needs virtual tokens/);
     assert.equal(parseTemplates({ passage: '{text};' }).question, 'Question: {question}\nAnswer:');
     assert.throws(() => parseTemplates({ passage: 'x' }), /must contain \{text\}/);
     assert.throws(() => parseTemplates({ pasage: '{text}' }), /no prompt template "pasage"/);

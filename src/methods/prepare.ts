@@ -1,0 +1,63 @@
+/** A plan made ready for the local decoder. */
+import type { Tokenizer } from '../checkpoint/tokenizer.ts';
+import type { LoraAdapter } from '../checkpoint/types.ts';
+import type { Prompt, VirtualTokenRows } from '../decoder/types.ts';
+import type { VariantPlan } from '../protocol/comparison.ts';
+import { variantFrom, type AdapterKind, type VariantId } from '../protocol/methods.ts';
+import { isChatTrained } from '../spring/prompts.ts';
+import { planVariant } from './plan.ts';
+import { tokenizePlanned } from './tokenize.ts';
+import type { AnswerPlan, PlanInput, TokenFileFacts } from './types.ts';
+
+/** An embedding file's rows (count, hiddenSize), with what the file says of itself. */
+export type TokenRows = VirtualTokenRows & { metadata?: Readonly<Record<string, string>> };
+
+/** What a plan needs besides the model. */
+export interface PlanResources {
+  /** Of the plan's embedding file. */
+  rows?: TokenRows | undefined;
+  /** The merged adapter that the plan names. */
+  adapter?: LoraAdapter | undefined;
+}
+
+/** A plan ready for the decoder; `prompt` is for people. */
+export interface PreparedVariant extends VariantPlan {
+  decoderPrompt: Prompt;
+}
+
+export function tokenFileFacts(rows: TokenRows | undefined): TokenFileFacts | undefined {
+  return rows && { count: rows.count, chat: isChatTrained(rows.metadata ?? {}) };
+}
+
+/**
+ * Tokenises a plan.
+ * @throws UserError as tokenizePlanned
+ */
+export function preparePlan(
+  plan: AnswerPlan,
+  tokenizer: Tokenizer,
+  { rows, adapter }: PlanResources,
+): PreparedVariant {
+  if (plan.adapter && !adapter) throw new Error(`The variant ${plan.id} was built without its adapter.`);
+  const { id, label, k } = plan;
+  const { parts, pieces } = tokenizePlanned(tokenizer, plan.prompt, rows);
+  return { id, label, k, prompt: pieces, decoderPrompt: { parts, ...(plan.adapter && { adapter }) } };
+}
+
+export interface VariantOptions extends Omit<PlanInput, 'tokens'> {
+  tokenizer: Tokenizer;
+  /** Of the variant's embedding file. */
+  virtualTokens?: TokenRows | undefined;
+  /** Merged adapters of the passages and of unrelated ones, where the variant needs them. */
+  adapters?: Partial<Record<AdapterKind, LoraAdapter>>;
+}
+
+/**
+ * Plans and tokenises one variant.
+ * @throws UserError as planVariant and preparePlan
+ */
+export function buildVariant(id: VariantId, options: VariantOptions): PreparedVariant {
+  const { tokenizer, virtualTokens: rows, adapters = {}, ...input } = options;
+  const plan = planVariant(variantFrom(id), { ...input, tokens: tokenFileFacts(rows) });
+  return preparePlan(plan, tokenizer, { rows, adapter: plan.adapter && adapters[plan.adapter] });
+}
