@@ -31,7 +31,7 @@ export interface BlockFormat {
   /** How MatMulNBits computes with it without loss. */
   layout: BlockLayout;
   /** Whole blocks in the form of the layout. */
-  unpack?: (bytes: Uint8Array) => UnpackedBlocks;
+  unpack: (bytes: Uint8Array) => UnpackedBlocks;
 }
 
 /** What is particular to a type. Its values are float32(scale * (code - zero)) + min. */
