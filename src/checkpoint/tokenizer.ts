@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { reasonOf, UserError } from '../protocol/errors.ts';
 import { openGguf } from './gguf/file.ts';
+import { withUsualKeys } from './gguf/ollamaGemma3.ts';
 import { ggufTokenizerSource } from './gguf/tokenizer.ts';
 import { readTokenizerFolder } from './tokenizerFolder.ts';
 import type { SpecialTokens, TokenizerModel, TokenizerSource } from './tokenizerModel.ts';
@@ -174,7 +175,7 @@ export async function openTokenizer(path: string, vocabSize?: number): Promise<T
 }
 
 async function readGgufTokenizer(path: string): Promise<TokenizerSource> {
-  const { metadata } = await openGguf(path);
+  const { metadata } = withUsualKeys(await openGguf(path));
   return ggufTokenizerSource(path, metadata);
 }
 

@@ -8,7 +8,8 @@ import { readRows } from '../../src/checkpoint/tensorRows.ts';
 import { Decoder } from '../../src/decoder/decoder.ts';
 import { allLogits, answers, scenarioPrompt } from '../support/decoding.ts';
 import { ggufOf } from '../support/ggufConversion.ts';
-import { writeGguf } from '../support/ggufWriter.ts';
+import { float32Bytes, writeGguf } from '../support/ggufWriter.ts';
+import type { MetadataValue } from '../support/ggufWriter.ts';
 import { largestDifference, oracleCheckpoints, readGolden, readGoldenFolder } from '../support/oracle.ts';
 import type { Golden } from '../support/oracle.ts';
 
@@ -91,4 +92,41 @@ describe('GGUF files of every architecture', () => {
       });
     });
   }
+
+  it('Gemma 3 as Ollama has converted it: other keys, the vision part in the file, a token too many', async () => {
+    const usual = await ggufOf(join(fixtures, 'gemma3'));
+    const path = join(temporary, 'sha256-ollama');
+    const renamed: Record<string, string | undefined> = {
+      'gemma3.rope.freq_base': 'gemma3.rope.global.freq_base',
+      'gemma3.attention.layer_norm_rms_epsilon': undefined,
+    };
+    writeGguf(path, {
+      metadata: usual.metadata!.flatMap(([key, value]) => {
+        if (key === 'tokenizer.ggml.tokens') return [[key, withOneMore(value, 'an image')] as const];
+        if (key === 'tokenizer.ggml.token_type') return [[key, withOneMore(value, 1)] as const];
+        const name = key in renamed ? renamed[key] : key;
+        return name === undefined ? [] : [[name, value] as const];
+      }),
+      tensors: [
+        ...usual.tensors!,
+        { name: 'v.blk.0.attn_q.weight', dimensions: [4, 4], data: float32Bytes(new Float32Array(16)) },
+        { name: 'mm.mm_soft_emb_norm.weight', dimensions: [4], data: float32Bytes(new Float32Array(4)) },
+      ],
+    });
+    const golden = readGoldenFolder(join(fixtures, 'gemma3'));
+    const decoder = await Decoder.open(path, { device: 'cpu', precision: 'f32' });
+    try {
+      assert.equal(decoder.checkpoint.config.textPartOnly, true);
+      const prompt = scenarioPrompt(golden, 'baseline');
+      const logits = await allLogits(decoder, prompt, golden.scenarios['baseline']!.logits_at);
+      assert.ok(largestDifference(logits, golden.tensor('baseline/logits')) < 1e-4);
+    } finally {
+      await decoder.dispose();
+    }
+  });
 });
+
+function withOneMore(value: MetadataValue, more: string | number): MetadataValue {
+  assert.ok(!Buffer.isBuffer(value) && value[0] === 'array');
+  return ['array', value[1], [...value[2], more]];
+}

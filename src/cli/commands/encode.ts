@@ -5,7 +5,6 @@ import { readJsonText } from '../../checkpoint/textFile.ts';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readLoraAdapter, writeAdapter } from '../../checkpoint/lora.ts';
 import { contextLength } from '../../checkpoint/ropeConfig.ts';
-import { Decoder } from '../../decoder/decoder.ts';
 import { readEvaluationData } from '../../evaluation/questions.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { parseAugmentedData } from '../../prag/augmentedData.ts';
@@ -21,6 +20,7 @@ import { visible } from '../../protocol/visible.ts';
 import { addModelOptions, count, interruptSignal, type ModelOptions } from '../options.ts';
 import { readPassagesFile } from '../passages.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface EncodeOptions extends ModelOptions, PragCommandOptions {
@@ -53,7 +53,7 @@ async function encode(options: EncodeOptions): Promise<void> {
   const prag = readPragOptions(options);
   const passages = (await readPassages(options)).slice(0, options.limit);
   const { device, precision, model } = options;
-  const decoder = await Decoder.open(await resolveModel(model), { device, precision, signal });
+  const decoder = await openDecoder(model, await resolveModel(model), { device, precision, signal });
   const results: object[] = [];
   try {
     const fewShot = await readFewShotFile(prag.fewShotFile);
@@ -105,7 +105,7 @@ async function runWarmUp(options: EncodeOptions, file: string): Promise<void> {
   const prag = readPragOptions(options);
   const recipe = makeRecipe(prag.recipe ?? {});
   const folder = await resolveModel(model);
-  const decoder = await Decoder.open(folder, {
+  const decoder = await openDecoder(model, folder, {
     device: options.device,
     precision: options.precision,
     signal,

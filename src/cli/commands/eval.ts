@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import { readJsonText } from '../../checkpoint/textFile.ts';
 import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { Decoder } from '../../decoder/decoder.ts';
+import type { Decoder } from '../../decoder/decoder.ts';
 import { conditionKey, expandConditions, type Condition } from '../../evaluation/conditions.ts';
 import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
 import { PredictionFile, type ExperimentSettings, type Prediction } from '../../evaluation/predictions.ts';
@@ -21,6 +21,7 @@ import { describeProgress, openPassageEncoder, readFewShotFile } from '../../pra
 import type { PassageEncoder } from '../../prag/encode.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
 import { addModelOptions, count, interruptSignal, type ModelOptions } from '../options.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface EvalOptions extends ModelOptions, PragCommandOptions {
@@ -89,7 +90,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
   const items = await chooseItems(options, data, conditions, signal);
   const folder = await resolveModel(options.model);
   const { device, precision } = options;
-  const decoder = await Decoder.open(folder, { device, precision, signal });
+  const decoder = await openDecoder(options.model, folder, { device, precision, signal });
   const fewShot = await readFewShotFile(options.fewShot);
   const encoder = conditions.some(({ variant }) => adapterOf(variant))
     ? await openPassageEncoder(decoder, options.model, readPragOptions(options), fewShot)

@@ -1,11 +1,11 @@
 /** `spring score`: how likely a model finds a text, token by token. */
 import { readTextFile } from '../../checkpoint/textFile.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { Decoder } from '../../decoder/decoder.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { tokenizeText } from '../../spring/tokenizePrompt.ts';
 import { addModelOptions, interruptSignal, type ModelOptions } from '../options.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface ScoreOptions extends ModelOptions {
@@ -31,7 +31,7 @@ async function score(options: ScoreOptions): Promise<void> {
   const signal = interruptSignal();
   const { text } = await readTextFile(options.textFile);
   const { model, device, precision } = options;
-  const decoder = await Decoder.open(await resolveModel(model), { device, precision, signal });
+  const decoder = await openDecoder(model, await resolveModel(model), { device, precision, signal });
   try {
     const rows = options.tokens
       ? await readVirtualTokens(await resolveTokenFile(options.tokens), {

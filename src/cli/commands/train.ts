@@ -4,7 +4,6 @@ import { access, constants } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { Decoder } from '../../decoder/decoder.ts';
 import { exactMatch } from '../../evaluation/metrics.ts';
 import { repositoryOfFolder } from '../../hub/fit.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
@@ -18,6 +17,7 @@ import { defaultTrainingSettings as defaults } from '../../spring/training/setti
 import { trainVirtualTokens } from '../../spring/training/trainer.ts';
 import { count, interruptSignal, number } from '../options.ts';
 import { describeEvent, summarise } from '../trainingReport.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface TrainOptions {
@@ -145,7 +145,7 @@ async function train(options: TrainOptions): Promise<void> {
   if (data.leftOut > 0) process.stderr.write(`Left out, because they have no answer: ${data.leftOut}.\n`);
   const { items, validationItems } = await split(data.items, options);
   const folder = await resolveModel(options.model);
-  const decoder = await Decoder.open(folder, { device: 'cpu', precision: 'f32', signal });
+  const decoder = await openDecoder(options.model, folder, { device: 'cpu', precision: 'f32', signal });
   try {
     const { config } = decoder.checkpoint;
     const { initialisation, rows } = await readStart(options, config.hiddenSize);
