@@ -129,6 +129,14 @@ export class Decoder {
   }
 
   /**
+   * Checks that a prompt has room in the context.
+   * @throws UserError as compare would for all of its prompts
+   */
+  checkLength(prompt: Prompt, settings: GenerationSettings): void {
+    fitToContext(this.promptUnits.fromPrompt(prompt), this.checkpoint.config, settings);
+  }
+
+  /**
    * How likely the model finds a prompt as it stands; see scorePrompt. Waits for what was asked for earlier.
    * @throws UserError if the prompt is longer than the context, or logits are not finite
    * @throws CancelledError soon after the signal fires

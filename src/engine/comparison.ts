@@ -3,7 +3,11 @@ import { readVirtualTokens, type VirtualTokens } from '../checkpoint/virtualToke
 import { Decoder } from '../decoder/decoder.ts';
 import type { DecoderOptions } from '../decoder/types.ts';
 import type { LoraAdapter } from '../checkpoint/types.ts';
-import { buildVariant } from '../methods/prepare.ts';
+import type { AnswerBackend, AnswerRequest } from '../methods/backend.ts';
+import { LocalBackend } from '../methods/localBackend.ts';
+import { planVariant } from '../methods/plan.ts';
+import { tokenFileFacts } from '../methods/prepare.ts';
+import { UnavailableError } from '../methods/types.ts';
 import {
   describeProgress,
   mergedAdapter,
@@ -17,10 +21,20 @@ import type {
   ComparisonRequest,
   LoadedModel,
   ModelSelection,
+  PromptPiece,
+  UnavailableVariant,
+  VariantPlan,
 } from '../protocol/comparison.ts';
 import type { EncodeRequest } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
-import { methodOf, referenceMethod, variantFrom, type AdapterKind } from '../protocol/methods.ts';
+import {
+  referenceMethod,
+  variantFrom,
+  variantLabel,
+  type AdapterKind,
+  type Variant,
+  type VariantId,
+} from '../protocol/methods.ts';
 import type { PromptTemplates } from '../spring/prompts.ts';
 import { whileOpening } from './openFiles.ts';
 
@@ -39,15 +53,15 @@ export interface EngineListener {
   onModelChanged?: (model: LoadedModel, message: string) => void;
 }
 
-/** Holds the model that was used last, so that the next question does not load it again. */
 /** What is said while quantised weights are made or repacked, once for each model. */
 export function preparationText(model: string, percent: number): string {
   return `Preparing the weights of ${model}: ${percent} %`;
 }
 
+/** Holds the model that was used last, so that the next question does not load it again. */
 export class ComparisonEngine {
   private readonly listener: EngineListener;
-  private loaded: { key: string; decoder: Decoder; model: string; folder: string } | undefined;
+  private loaded: { key: string; decoder: Decoder; backend: AnswerBackend } | undefined;
 
   constructor(listener: EngineListener = {}) {
     this.listener = listener;
@@ -76,22 +90,19 @@ export class ComparisonEngine {
       },
     };
     const decoder = await whileOpening(folder, () => Decoder.open(folder, options));
-    this.loaded = { key, decoder, model, folder };
+    this.loaded = { key, decoder, backend: new LocalBackend(decoder, { model, folder }) };
     return decoder;
   }
 
   /** What is loaded now, and where it runs. */
   get model(): LoadedModel | undefined {
-    if (!this.loaded) return undefined;
-    const { decoder, model, folder } = this.loaded;
-    const { device, precision, reason, loadMs } = decoder;
-    return { model, folder, device, precision, reason, loadMs };
+    return this.loaded?.backend.model;
   }
 
   async unload(): Promise<void> {
-    const decoder = this.loaded?.decoder;
+    const backend = this.loaded?.backend;
     this.loaded = undefined;
-    await decoder?.dispose();
+    await backend?.dispose();
   }
 
   /** The passages that a comparison with adapters would have to encode first. */
@@ -123,50 +134,109 @@ export class ComparisonEngine {
     yield { type: 'loading', message: `Loading ${request.model}` };
     const decoder = await this.load(request, options.signal);
     yield { type: 'loaded', model: this.model! };
-    const tokenFiles = await readTokenFiles(request, decoder);
+    const { backend } = this.loaded!;
     const { question, passages } = request;
-    const { tokenizer } = decoder;
-    const { templates } = options;
     const fewShot = await readFewShotFile(request.prag?.fewShotFile);
-    const adapters = yield* encodePassages(request, decoder, fewShot, options.signal);
-    const variants = request.variants.map((id) =>
-      buildVariant(id, {
-        ...{ question, passages, tokenizer, templates, adapters, fewShot },
-        virtualTokens: tokenFiles.get(variantFrom(id).tokenFile),
-      }),
-    );
-    yield {
-      type: 'prepared',
-      variants: variants.map(({ id, label, k, prompt }) => ({ id, label, k, prompt })),
-    };
-    const events = decoder.compare(
-      variants.map(({ decoderPrompt }) => decoderPrompt),
-      { ...request.settings, overflow: options.overflow ?? 'truncate-left' },
-      options.signal,
-    );
-    for await (const event of events) {
-      const variant = variants[event.index]!.id;
-      if (event.type === 'token') yield { type: 'token', variant, token: event.token };
-      else yield { type: 'answer', variant, answer: event.generation };
+    const input = { question, passages, templates: options.templates, fewShot };
+    const failures = new Failures(request.variants);
+    const planned = await failures.collect(request.variants, async (id) => {
+      const rows = await readTokenFile(variantFrom(id), request, decoder);
+      return { id, plan: planVariant(variantFrom(id), { ...input, tokens: tokenFileFacts(rows) }), rows };
+    });
+    const kinds = new Set(planned.map(({ plan }) => plan.adapter));
+    const adapters = yield* encodePassages(request, kinds, decoder, fewShot, options.signal);
+    const asked = await failures.collect(planned, ({ plan, rows }) => {
+      const adapter = plan.adapter && adapters[plan.adapter];
+      if (adapter instanceof UserError) throw adapter;
+      return { plan, rows, adapter };
+    });
+    const settings = { ...request.settings, overflow: options.overflow ?? 'truncate-left' };
+    for await (const event of backend.answer(asked, settings, options.signal)) {
+      if (event.type === 'unavailable') failures.add(asked[event.index]!.plan.id, event.error);
+      else if (event.type === 'prepared') {
+        yield* failures.tell();
+        yield { type: 'prepared', variants: shownPlans(asked, event.prompts) };
+      } else {
+        const variant = asked[event.index]!.plan.id;
+        if (event.type === 'token') yield { type: 'token', variant, token: event.token };
+        else yield { type: 'answer', variant, answer: event.answer };
+      }
     }
   }
 }
 
-/** The embedding files that the variants need, by their label in ids. */
-async function readTokenFiles(
+/** The variants of a comparison that cannot be asked. */
+class Failures {
+  private readonly variants: readonly VariantId[];
+  private readonly errors = new Map<VariantId, UserError>();
+
+  constructor(variants: readonly VariantId[]) {
+    this.variants = variants;
+  }
+
+  add(id: VariantId, error: UserError): void {
+    this.errors.set(id, error);
+  }
+
+  /** What can be made of each; what cannot is noted. */
+  async collect<Item extends VariantId | { id: VariantId }, Result>(
+    items: readonly Item[],
+    make: (item: Item) => Result | Promise<Result>,
+  ): Promise<Result[]> {
+    const results: Result[] = [];
+    for (const item of items) {
+      try {
+        results.push(await make(item));
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        this.add(typeof item === 'string' ? item : item.id, error);
+      }
+    }
+    return results;
+  }
+
+  /**
+   * In the order of the variants.
+   * @throws UserError if none of the variants can be asked
+   */
+  *tell(): Generator<UnavailableVariant> {
+    if (this.errors.size === this.variants.length) throw this.errors.get(this.variants[0]!)!;
+    for (const id of this.variants) {
+      const error = this.errors.get(id);
+      if (!error) continue;
+      const variant = variantFrom(id);
+      const common = { variant: id, label: variantLabel(variant), k: variant.k ?? 0 };
+      const needs = error instanceof UnavailableError ? error.needs : null;
+      yield { type: 'unavailable', ...common, message: error.message, needs };
+    }
+  }
+}
+
+function shownPlans(
+  asked: readonly AnswerRequest[],
+  prompts: ReadonlyMap<number, PromptPiece[]>,
+): VariantPlan[] {
+  return [...prompts].map(([index, prompt]) => {
+    const { id, label, k } = asked[index]!.plan;
+    return { id, label, k, prompt };
+  });
+}
+
+/** The embedding file of a variant, if it needs one and one is given. */
+async function readTokenFile(
+  { k = 0, tokenFile }: Variant,
   request: ComparisonRequest,
   decoder: Decoder,
-): Promise<Map<string | undefined, VirtualTokens>> {
+): Promise<VirtualTokens | undefined> {
+  const named = tokenFile === undefined ? request.tokenFile : request.tokenFiles?.[tokenFile];
+  if (k === 0 || named === undefined || named === null) return undefined;
+  const file = await resolveTokenFile(named);
   const { hiddenSize } = decoder.checkpoint.config;
-  const files = new Map<string | undefined, VirtualTokens>();
-  for (const { k = 0, tokenFile } of request.variants.map(variantFrom)) {
-    if (k === 0 || files.has(tokenFile)) continue;
-    const named = tokenFile === undefined ? request.tokenFile : request.tokenFiles?.[tokenFile];
-    if (named === undefined || named === null) continue;
-    const file = await resolveTokenFile(named);
-    files.set(tokenFile, await whileOpening(file, () => readVirtualTokens(file, { hiddenSize })));
+  try {
+    return await whileOpening(file, () => readVirtualTokens(file, { hiddenSize }));
+  } catch (error) {
+    throw error instanceof UserError ? new UnavailableError(error.message, 'token-file') : error;
   }
-  return files;
 }
 
 /** The passages of a request to encode, then so many unrelated ones. */
@@ -177,15 +247,15 @@ export function wantedPassages({
   return [...passages, ...(unrelated === 0 ? [] : unrelatedTexts(unrelated))];
 }
 
-/** The merged adapters that the variants need; passages that have none yet are encoded now. */
+/** The merged adapters that are needed, or why there are none; passages that have none yet are encoded now. */
 async function* encodePassages(
-  { variants, passages, model, prag = {} }: ComparisonRequest,
+  { passages, model, prag = {} }: ComparisonRequest,
+  kinds: ReadonlySet<AdapterKind | undefined>,
   decoder: Decoder,
   fewShot: string | undefined,
   signal: AbortSignal | undefined,
-): AsyncGenerator<ComparisonEvent, Partial<Record<AdapterKind, LoraAdapter>>> {
-  const kinds = new Set(variants.map((id) => methodOf(variantFrom(id)).adapter));
-  const adapters: Partial<Record<AdapterKind, LoraAdapter>> = {};
+): AsyncGenerator<ComparisonEvent, Partial<Record<AdapterKind, LoraAdapter | UserError>>> {
+  const adapters: Partial<Record<AdapterKind, LoraAdapter | UserError>> = {};
   if (!kinds.has('passages') && !kinds.has('unrelated')) return adapters;
   const encoder = await openPassageEncoder(decoder, model, prag, fewShot);
   try {
@@ -195,12 +265,17 @@ async function* encodePassages(
     };
     for (const kind of ['passages', 'unrelated'] as const) {
       if (!kinds.has(kind)) continue;
-      const encoding = mergedAdapter(encoder, texts[kind], signal);
-      let progress = await encoding.next();
-      for (; !progress.done; progress = await encoding.next()) {
-        yield { type: 'loading', message: describeProgress(progress.value) };
+      try {
+        const encoding = mergedAdapter(encoder, texts[kind], signal);
+        let progress = await encoding.next();
+        for (; !progress.done; progress = await encoding.next()) {
+          yield { type: 'loading', message: describeProgress(progress.value) };
+        }
+        adapters[kind] = progress.value;
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        adapters[kind] = error;
       }
-      adapters[kind] = progress.value;
     }
   } finally {
     await encoder.dispose();

@@ -44,8 +44,19 @@ export function preparePlan(
   return { id, label, k, prompt: pieces, decoderPrompt: { parts, ...(plan.adapter && { adapter }) } };
 }
 
-export interface VariantOptions extends Omit<PlanInput, 'tokens'> {
-  tokenizer: Tokenizer;
+/**
+ * A variant planned, with what it needs: what a backend answers.
+ * @throws UserError as planVariant
+ */
+export function planRequest(
+  id: VariantId,
+  { virtualTokens: rows, adapters = {}, ...input }: RequestOptions,
+): { plan: AnswerPlan } & PlanResources {
+  const plan = planVariant(variantFrom(id), { ...input, tokens: tokenFileFacts(rows) });
+  return { plan, rows, adapter: plan.adapter && adapters[plan.adapter] };
+}
+
+export interface RequestOptions extends Omit<PlanInput, 'tokens'> {
   /** Of the variant's embedding file. */
   virtualTokens?: TokenRows | undefined;
   /** Merged adapters of the passages and of unrelated ones, where the variant needs them. */
@@ -56,8 +67,10 @@ export interface VariantOptions extends Omit<PlanInput, 'tokens'> {
  * Plans and tokenises one variant.
  * @throws UserError as planVariant and preparePlan
  */
-export function buildVariant(id: VariantId, options: VariantOptions): PreparedVariant {
-  const { tokenizer, virtualTokens: rows, adapters = {}, ...input } = options;
-  const plan = planVariant(variantFrom(id), { ...input, tokens: tokenFileFacts(rows) });
-  return preparePlan(plan, tokenizer, { rows, adapter: plan.adapter && adapters[plan.adapter] });
+export function buildVariant(
+  id: VariantId,
+  { tokenizer, ...options }: RequestOptions & { tokenizer: Tokenizer },
+): PreparedVariant {
+  const request = planRequest(id, options);
+  return preparePlan(request.plan, tokenizer, request);
 }

@@ -51,10 +51,10 @@ export type Planner = (variant: Variant, input: PlanInput) => Pick<AnswerPlan, '
 
 /** A variant cannot be asked; others can. */
 export class UnavailableError extends UserError {
-  /** What it lacks. */
-  readonly needs: VariantNeed;
+  /** What it lacks; null: the message says it. */
+  readonly needs: VariantNeed | null;
 
-  constructor(message: string, needs: VariantNeed) {
+  constructor(message: string, needs: VariantNeed | null) {
     super(message);
     this.needs = needs;
   }

@@ -147,10 +147,25 @@ export interface LoadedModel {
   loadMs: number;
 }
 
-/** What a comparison reports, in this order: loading (if needed), loaded, prepared, then tokens and answers mixed. */
+/** A variant that cannot be asked; the others are. */
+export interface UnavailableVariant {
+  type: 'unavailable';
+  variant: VariantId;
+  label: string;
+  k: number;
+  /** Why, and what to do. */
+  message: string;
+  needs: VariantNeed | null;
+}
+
+/**
+ * What a comparison reports, in this order: loading (if needed), loaded, what cannot be asked, prepared (all others), then
+ * tokens and answers mixed.
+ */
 export type ComparisonEvent =
   | { type: 'loading'; message: string }
   | { type: 'loaded'; model: LoadedModel }
+  | UnavailableVariant
   | { type: 'prepared'; variants: VariantPlan[] }
   | { type: 'token'; variant: VariantId; token: AnswerToken }
   | { type: 'answer'; variant: VariantId; answer: Answer };

@@ -160,6 +160,8 @@ export interface PanelColumn {
   tokens: AnswerToken[];
   /** Set when the column has ended well. */
   answer: Answer | null;
+  /** Set when the column cannot run while others can: why, and the ways out. */
+  problem?: { message: string; actions: PanelAction[] };
   /** The prompt as sent, for the curious and for the record; null until prepared. */
   prompt: PromptPiece[] | null;
 }

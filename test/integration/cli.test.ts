@@ -135,6 +135,29 @@ describe('command line', () => {
       assert.notEqual(variants[4]!.text, variants[2]!.text, 'the rows of the other file');
     });
 
+    it('answers the others when a column cannot run, and says what it needs', () => {
+      const ask = (variants: string, ...more: string[]): ReturnType<typeof spring> =>
+        spring('ask', question, '--passages', join(folder, 'passages.json'), '--variants', variants, ...more);
+      const { status, stdout, stderr } = ask('chat,baseline', '--json');
+      assert.equal(status, 0, stderr);
+      const { variants } = JSON.parse(stdout) as {
+        variants: { id: string; text?: string; problem?: string }[];
+      };
+      assert.deepEqual(
+        variants.map(({ id, text }) => [id, text === undefined]),
+        [
+          ['chat', true],
+          ['baseline', false],
+        ],
+      );
+      assert.match(variants[0]!.problem!, /no chat template/);
+      assert.match(stderr, /Chat prompt: .*no chat template/);
+      assert.match(ask('chat,baseline').stdout, /Chat prompt +Baseline/);
+      const alone = ask('chat');
+      assert.equal(alone.status, 1);
+      assert.match(alone.stderr, /no chat template/);
+    });
+
     it('prints passages and both answers for people, retrieved from a workspace', () => {
       const { status, stdout } = spring('ask', question, '--workspace', 'samples/workspace');
       assert.equal(status, 0);

@@ -9,7 +9,8 @@ import type { Prediction } from '../../src/evaluation/predictions.ts';
 import { readEvaluationData } from '../../src/evaluation/questions.ts';
 import { summarize } from '../../src/evaluation/summary.ts';
 import { CancelledError } from '../../src/protocol/errors.ts';
-import { buildVariant } from '../../src/methods/prepare.ts';
+import { LocalBackend } from '../../src/methods/localBackend.ts';
+import { planRequest } from '../../src/methods/prepare.ts';
 import { demoFolder } from '../support/oracle.ts';
 
 const dataFile = resolve(import.meta.dirname, '../../../shared/demo/qa-test.jsonl');
@@ -22,25 +23,26 @@ describe('an experiment on the demo model', () => {
   }
   const conditions = expandConditions('no-rag,baseline,spring:10', [], [5]);
   let decoder: Decoder;
+  let backend: LocalBackend;
   let experiment: Experiment;
   before(async () => {
     decoder = await Decoder.open(demoFolder, { device: 'cpu' });
     const virtualTokens = await readVirtualTokens(join(demoFolder, 'spring-50.pt'));
     const { items } = await readEvaluationData(dataFile);
-    const { tokenizer } = decoder;
+    backend = new LocalBackend(decoder, { model: 'demo', folder: demoFolder });
     experiment = {
       items: items.slice(0, 12),
       conditions,
       settings: { maxNewTokens: 24 },
-      buildPrompt: ({ question, passages }, { variant }) =>
-        buildVariant(variant, { question, passages, tokenizer, virtualTokens }).decoderPrompt,
+      request: ({ question, passages }, { variant }) =>
+        planRequest(variant, { question, passages, virtualTokens }),
     };
   });
   after(() => decoder.dispose());
 
   const run = async (options: Partial<Experiment>): Promise<Prediction[]> => {
     const predictions: Prediction[] = [];
-    for await (const batch of runExperiment(decoder, { ...experiment, ...options }))
+    for await (const batch of runExperiment(backend, { ...experiment, ...options }))
       predictions.push(...batch);
     return predictions;
   };
@@ -72,7 +74,7 @@ describe('an experiment on the demo model', () => {
     const controller = new AbortController();
     const batches: Prediction[][] = [];
     await assert.rejects(async () => {
-      for await (const batch of runExperiment(decoder, { ...experiment, batchRows: 3 }, controller.signal)) {
+      for await (const batch of runExperiment(backend, { ...experiment, batchRows: 3 }, controller.signal)) {
         batches.push(batch);
         controller.abort();
       }

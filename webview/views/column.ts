@@ -1,6 +1,6 @@
 import type { Answer, PromptPiece } from '../../src/protocol/comparison.ts';
 import { methodOf, type Method } from '../../src/protocol/methods.ts';
-import type { PanelColumn } from '../../src/protocol/panel.ts';
+import type { PanelAction, PanelColumn } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { element, onChange, setAttribute, setText, setVisible, type ItemView } from '../dom.ts';
 import { textOf, type ShownColumn } from '../shownColumns.ts';
@@ -8,6 +8,7 @@ import { count, duration } from '../text/format.ts';
 import { button } from '../toolkit.ts';
 import { AnswerText, type Marks } from './answerText.ts';
 import type { TokenPopover } from './popover.ts';
+import { actionButtons } from './view.ts';
 
 export interface ColumnItem {
   column: ShownColumn;
@@ -37,6 +38,10 @@ export function columnView(key: string, controller: Controller, popover: TokenPo
   const remove = icon('Remove the column', '✕', () => item.remove(key));
   const answer = new AnswerText(controller, popover);
   const state = element('p', { class: 'column-state' });
+  const waysOut = element('div', { class: 'column-actions' });
+  const updateWaysOut = onChange((actions: PanelAction[] | null) =>
+    waysOut.replaceChildren(...actionButtons(actions ?? [], controller)),
+  );
   const metrics = element('p', { class: 'column-metrics' });
   const size = element('span', {
     class: 'prompt-size',
@@ -62,6 +67,7 @@ export function columnView(key: string, controller: Controller, popover: TokenPo
       ),
       answer.root,
       state,
+      waysOut,
       warning,
       element('footer', { class: 'column-foot' }, metrics, comparison, prompt),
     ),
@@ -77,6 +83,8 @@ export function columnView(key: string, controller: Controller, popover: TokenPo
       if (result) answer.update(result, marks);
       setText(state, stateText(column, next.running));
       setVisible(state, state.textContent !== '');
+      updateWaysOut(result?.problem?.actions ?? null);
+      setVisible(waysOut, waysOut.childElementCount > 0);
       answer.root.classList.toggle('streaming', result?.status === 'streaming');
       setText(metrics, result ? metricsText(result) : '');
       setText(size, promptSize(result?.answer ?? null));
@@ -102,7 +110,7 @@ function stateText({ result }: ShownColumn, running: boolean): string {
     case 'cancelled':
       return empty ? 'Cancelled before the first token' : 'Cancelled';
     case 'failed':
-      return 'Failed';
+      return result.problem?.message ?? 'Failed';
   }
 }
 

@@ -12,7 +12,7 @@ import {
   writeOut,
   type ChosenTokenFile,
 } from '../../methods/chooseVariants.ts';
-import type { Answer, LoadedModel, VariantPlan } from '../../protocol/comparison.ts';
+import type { Answer, LoadedModel, UnavailableVariant, VariantPlan } from '../../protocol/comparison.ts';
 import { UserError } from '../../protocol/errors.ts';
 import {
   referenceMethod,
@@ -110,7 +110,8 @@ async function ask(question: string, options: AskOptions): Promise<void> {
     onModelChanged: (_, message) => tell(message),
   });
   const answers = new Map<VariantId, Answer>();
-  let plans: VariantPlan[] = [];
+  const unavailable = new Map<VariantId, UnavailableVariant>();
+  let plans: Pick<VariantPlan, 'id' | 'label' | 'k'>[] = [];
   let model: LoadedModel | undefined;
   try {
     const request = {
@@ -133,9 +134,13 @@ async function ask(question: string, options: AskOptions): Promise<void> {
         model = event.model;
         await warnOfMisfit(files, model);
       }
+      if (event.type === 'unavailable') unavailable.set(event.variant, event);
       if (event.type === 'prepared') {
-        plans = event.variants;
+        const others = [...unavailable.values()].map(({ variant, label, k }) => ({ id: variant, label, k }));
+        const all = [...event.variants, ...others];
+        plans = variants.map((wanted) => all.find(({ id }) => id === wanted)!);
         view?.start(plans);
+        for (const { variant, message } of unavailable.values()) view?.explain(variant, message);
       }
       if (event.type === 'token') view?.addText(event.variant, event.token.text);
       if (event.type === 'answer') {
@@ -148,11 +153,15 @@ async function ask(question: string, options: AskOptions): Promise<void> {
     await engine.unload();
   }
   if (!options.json) return;
+  for (const { label, message } of unavailable.values()) tell(`${label}: ${message}`);
   const result = {
     question,
     model,
     passages: passages.map((passage, index) => ({ index: index + 1, ...passage })),
-    variants: plans.map(({ id, label, k }) => ({ id, label, k, ...answers.get(id) })),
+    variants: plans.map(({ id, label, k }) => {
+      const problem = unavailable.get(id)?.message;
+      return { id, label, k, ...(problem === undefined ? answers.get(id) : { problem }) };
+    }),
     timings: { retrievalMs, totalMs: performance.now() - start },
   };
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
@@ -218,7 +227,7 @@ class AnswersView {
     process.stdout.write(`${bold('Question')}  ${printable(question)}\n\n${[...shown, ''].join('\n')}\n`);
   }
 
-  start(plans: readonly VariantPlan[]): void {
+  start(plans: readonly Pick<VariantPlan, 'id' | 'label'>[]): void {
     for (const { id, label } of plans) this.cells.set(id, { title: label, text: '', footer: '…' });
     this.draw();
   }
@@ -234,6 +243,12 @@ class AnswersView {
     const cut = truncatedTokens > 0 ? ` · prompt cut by ${truncatedTokens}` : '';
     const footer = `${tokenIds.length} tokens · ${seconds} s · ${answer.stopReason}${cut}`;
     Object.assign(this.cells.get(id)!, { text: printable(answer.text).trim() || '(empty answer)', footer });
+    this.draw();
+  }
+
+  /** Instead of an answer. */
+  explain(id: VariantId, problem: string): void {
+    Object.assign(this.cells.get(id)!, { text: printable(problem), footer: 'not asked' });
     this.draw();
   }
 

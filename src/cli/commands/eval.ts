@@ -13,7 +13,9 @@ import { retrieveForItems } from '../../evaluation/retrieval.ts';
 import { summarize, summaryTable } from '../../evaluation/summary.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { openTokenFiles, tokenFileOf, type ChosenTokenFile } from '../../methods/chooseVariants.ts';
-import { buildVariant } from '../../methods/prepare.ts';
+import type { AnswerBackend } from '../../methods/backend.ts';
+import { LocalBackend } from '../../methods/localBackend.ts';
+import { planRequest } from '../../methods/prepare.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
 import { defaultEvaluation, methodOf, variantFrom, variantHelp } from '../../protocol/methods.ts';
 import { defaultTemplates, parseTemplates } from '../../spring/prompts.ts';
@@ -117,13 +119,13 @@ async function evaluate(options: EvalOptions): Promise<void> {
       items,
       conditions,
       files,
-      decoder,
       adapters,
       fewShot,
       signal,
     });
     const settings = describe(options, data, usedFiles, conditions, decoder, encoder);
-    const predictions = await run(decoder, experiment, settings, options, signal);
+    const backend = new LocalBackend(decoder, { model: options.model, folder });
+    const predictions = await run(backend, experiment, settings, options, signal);
     const summaries = summarize(conditions, predictions);
     const without = adapters?.withoutAdapter.size ?? 0;
     if (without > 0) {
@@ -170,7 +172,7 @@ async function encodePassages(
 
 /** Every prediction of the experiment: those that the folder has already, and new ones, which it gets at once. */
 async function run(
-  decoder: Decoder,
+  backend: AnswerBackend,
   experiment: Experiment,
   settings: ExperimentSettings,
   { out }: EvalOptions,
@@ -186,7 +188,7 @@ async function run(
   if (predictions.length > 0)
     process.stderr.write(`${predictions.length} of ${total} answers are there already.\n`);
   try {
-    for await (const batch of runExperiment(decoder, { ...experiment, done: predictions }, signal)) {
+    for await (const batch of runExperiment(backend, { ...experiment, done: predictions }, signal)) {
       await file?.append(batch);
       predictions.push(...batch);
       showProgress(predictions.length, total);
@@ -253,7 +255,6 @@ interface SetUp {
   items: readonly EvaluationItem[];
   conditions: readonly Condition[];
   files: readonly ChosenTokenFile[];
-  decoder: Decoder;
   adapters: ItemAdapters | undefined;
   fewShot: string | undefined;
   signal: AbortSignal;
@@ -261,7 +262,6 @@ interface SetUp {
 
 async function setUp(options: EvalOptions, setup: SetUp): Promise<Experiment> {
   const { items, conditions, files, fewShot, signal } = setup;
-  const { tokenizer } = setup.decoder;
   const templates = options.templates
     ? parseTemplates(await readJsonText(options.templates))
     : defaultTemplates;
@@ -269,13 +269,13 @@ async function setUp(options: EvalOptions, setup: SetUp): Promise<Experiment> {
     items,
     conditions,
     settings: { maxNewTokens: options.maxNewTokens, overflow: 'truncate-left' },
-    buildPrompt: async (item, condition) => {
+    request: async (item, condition) => {
       const { question } = item;
       const passages = item.passages.slice(0, condition.passages);
       const adapters = (await setup.adapters?.adaptersOf(item, condition, signal)) ?? {};
       const virtualTokens = tokenFileOf(variantFrom(condition.variant), files)?.tokens;
-      const variant = { question, passages, tokenizer, virtualTokens, templates, adapters, fewShot };
-      return buildVariant(condition.variant, variant).decoderPrompt;
+      const input = { question, passages, virtualTokens, templates, adapters, fewShot };
+      return planRequest(condition.variant, input);
     },
     extractAnswer: (text, { variant }) =>
       extractAnswer(text, extractionOf(options, methodOf(variantFrom(variant)).template === 'parametric')),

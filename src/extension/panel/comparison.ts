@@ -50,8 +50,9 @@ export class Comparison implements vscode.Disposable {
         search: (query, count, signal) => index.search(query, count, signal),
         compare: async (request, signal, onEvents) => {
           await memoryGuard.beforeLoading(request, library.models);
-          const encoded = await withStoredAdapters(request, engines, signal);
-          await engines.inference.request('compare', encoded, { signal, onProgress: onEvents });
+          const { request: ready, unavailable } = await withStoredAdapters(request, engines, signal);
+          onEvents(unavailable);
+          await engines.inference.request('compare', ready, { signal, onProgress: onEvents });
         },
         questionAsked: (question) => void history.add(question),
         // What goes wrong with it is told by the comparison, which loads the model if it is not there.

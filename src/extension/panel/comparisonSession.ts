@@ -22,8 +22,8 @@ import {
   type PanelState,
 } from '../../protocol/panel.ts';
 import type { Passage } from '../../protocol/passages.ts';
-import { comparisonRequest, consistentInputs, modelOf } from './comparisonInputs.ts';
-import { MissingIndexError, selectTokenFile, waysOut } from './failures.ts';
+import { comparisonRequest, consistentInputs, modelOf, wantedVariants } from './comparisonInputs.ts';
+import { MissingIndexError, selectTokenFile, waysOut, waysOutOf } from './failures.ts';
 import { fitTable, fitWarnings, misfitOf } from './fit.ts';
 import { PanelStore } from './panelStore.ts';
 import { addPassage, mergeHits, movePassage, offeredPassages, tickPassages } from './passageList.ts';
@@ -225,15 +225,16 @@ export class ComparisonSession {
   }
 
   async #compare(signal: AbortSignal, startedAt: number, isCurrent: () => boolean): Promise<number | null> {
-    const request = comparisonRequest(this.state);
+    const { request, unavailable } = comparisonRequest(this.state);
     this.store.patch({
       run: { kind: 'loading', message: 'Preparing the model' },
-      columns: request.variants.map((variant): PanelColumn => {
+      columns: wantedVariants(this.state.inputs).map((variant): PanelColumn => {
         const { k = 0 } = variantFrom(variant);
         return { variant, label: variant, k, status: 'waiting', tokens: [], answer: null, prompt: null };
       }),
     });
     let firstTokenMs: number | null = null;
+    for (const event of unavailable) this.#apply(event);
     await this.#services.compare(request, signal, (events) => {
       if (signal.aborted || !isCurrent()) return;
       for (const event of events) {
@@ -259,6 +260,16 @@ export class ComparisonSession {
       case 'loaded': {
         const { device, precision, loadMs } = event.model;
         store.patch({ model: { kind: 'ready', device, precision, loadMs } });
+        break;
+      }
+      case 'unavailable': {
+        const { variant, label, k, message, needs } = event;
+        const problem = { message, actions: waysOutOf(needs) };
+        store.patch({
+          columns: this.state.columns.map((column) =>
+            column.variant === variant ? { ...column, label, k, status: 'failed', problem } : column,
+          ),
+        });
         break;
       }
       case 'prepared':

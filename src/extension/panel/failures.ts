@@ -1,4 +1,5 @@
 /** What can go wrong with a run, and the way out of each. */
+import type { VariantNeed } from '../../protocol/comparison.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { IndexState, PanelAction } from '../../protocol/panel.ts';
 
@@ -29,17 +30,31 @@ export class MissingIndexError extends UserError {
 /** Parametric RAG is asked for, but ticked passages have no adapter yet. */
 export class NotEncodedError extends UserError {}
 
+const encodePassages: PanelAction = { label: 'Encode Passages', action: 'encode-passages' };
+const selectModel: PanelAction = { label: 'Select Model', action: 'select-model' };
+
+/** The buttons to show in a column that cannot run. */
+export function waysOutOf(needs: VariantNeed | null): PanelAction[] {
+  switch (needs) {
+    case 'token-file':
+      return [selectTokenFile];
+    case 'adapters':
+      return [encodePassages];
+    case 'model':
+      return [selectModel];
+    case null:
+      return [];
+  }
+}
+
 /** The buttons to show beside a failure. */
 export function waysOut(error: unknown): PanelAction[] {
   if (error instanceof NoTokenFileError) return [selectTokenFile, retry];
   if (error instanceof NotEncodedError) {
-    return [{ label: 'Encode Passages', action: 'encode-passages' }, showLog];
+    return [encodePassages, showLog];
   }
   if (error instanceof NoModelError) {
-    return [
-      { label: 'Use the Demo Model', action: 'use-demo-model' },
-      { label: 'Select Model', action: 'select-model' },
-    ];
+    return [{ label: 'Use the Demo Model', action: 'use-demo-model' }, selectModel];
   }
   if (error instanceof MissingIndexError) {
     if (error.index.kind === 'no-folder') return [{ label: 'Open Folder', action: 'open-folder' }];

@@ -86,6 +86,11 @@ export class PanelStore {
   }
 }
 
+const problemSchema = v.object({
+  message: longText,
+  actions: listOf(v.object({ label: shortText, action: shortText }), 10),
+});
+
 const columnSchema = v.object({
   kind: v.picklist(methodNames),
   k: v.optional(count),
@@ -124,6 +129,7 @@ const storedSchema = v.object({
       tokens: listOf(tokenSchema, 1_000_000),
       answer: v.nullable(answerSchema),
       prompt: v.nullable(promptSchema),
+      problem: v.optional(problemSchema),
     }),
     1000,
   ),

@@ -17,6 +17,7 @@ export interface RecordContext {
  */
 export function recordOf(state: PanelState, { createdAt, software }: RecordContext): ExperimentRecord {
   const { inputs, run } = state;
+  const answered = state.columns.filter(({ problem }) => problem === undefined);
   if (state.columns.length === 0)
     throw new UserError('There is no comparison to save yet: ask a question first.');
   if (run.kind !== 'done' && run.kind !== 'cancelled') {
@@ -71,7 +72,8 @@ export function recordOf(state: PanelState, { createdAt, software }: RecordConte
     tokenFile: file ? recordedFile(file) : null,
     ...namedFiles(state),
     settings: inputs.settings,
-    variants: state.columns.map(({ variant, label, k, prompt, tokens, answer }) => ({
+    // a column that could not run has nothing to repeat
+    variants: answered.map(({ variant, label, k, prompt, tokens, answer }) => ({
       id: variant,
       label,
       k,

@@ -2,9 +2,10 @@
 import * as vscode from 'vscode';
 import type { EncodeResult } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
-import { variantOf } from '../../protocol/panel.ts';
+import type { PanelAction } from '../../protocol/panel.ts';
 import type { ComparisonParts } from '../panel/comparison.ts';
 import type { ComparisonSession } from '../panel/comparisonSession.ts';
+import { wantedVariants } from '../panel/comparisonInputs.ts';
 import { NoModelError } from '../panel/failures.ts';
 import { tickedPassages } from '../panel/passageList.ts';
 import { neededAdapters, unencodable, unencodableKey } from './neededAdapters.ts';
@@ -19,15 +20,14 @@ export async function encodeTickedPassages(
   { engines, library, memoryGuard }: ComparisonParts,
   session: ComparisonSession,
 ): Promise<void> {
-  const { inputs, passages: listed, run } = session.state;
+  const { inputs, passages: listed, run, columns } = session.state;
   const { model, device, precision } = inputs;
   if (model === null) throw new NoModelError();
   const passages = tickedPassages(listed).map(({ text }) => text);
   if (passages.length === 0) {
     throw new UserError(vscode.l10n.t('No passage is ticked: ask a question and tick some first.'));
   }
-  const columns = inputs.columns.map((choice) => variantOf(choice, inputs.k));
-  const { unrelated } = neededAdapters(columns, passages);
+  const { unrelated } = neededAdapters(wantedVariants(inputs), passages);
   const request = { model, device, precision, passages, unrelated, prag: pragOptions() };
   // Training needs the weights in f32 on the processor.
   await memoryGuard.beforeLoading({ model, device: 'cpu', precision: 'f32' }, library.models);
@@ -52,7 +52,11 @@ export async function encodeTickedPassages(
   );
   for (const { passage } of result.failed) unencodable.add(unencodableKey(model, passage));
   tell(result);
-  const waited = run.kind === 'failed' && run.actions.some(({ action }) => action === 'encode-passages');
+  const offers = (actions: readonly PanelAction[] = []): boolean =>
+    actions.some(({ action }) => action === 'encode-passages');
+  const waited =
+    (run.kind === 'failed' && offers(run.actions)) ||
+    (run.kind === 'done' && columns.some(({ problem }) => offers(problem?.actions)));
   if (waited && session.state.run === run) await session.rerun();
 }
 

@@ -1,6 +1,6 @@
 /** Which adapters a comparison needs, and what to say of those that are not there. */
 import type { EncodeRequest } from '../../protocol/engine.ts';
-import { methodOf, variantFrom, type VariantId } from '../../protocol/methods.ts';
+import { methodOf, variantFrom, type AdapterKind, type VariantId } from '../../protocol/methods.ts';
 
 /** Passages that this window could not encode, by model: a comparison leaves them out of the adapters. */
 export const unencodable = new Set<string>();
@@ -42,4 +42,28 @@ export function missingMessage(
     `${which} not encoded for ${model} yet. ` +
     'Parametric RAG turns each into an adapter first, which is kept for later questions.'
   );
+}
+
+/** Why the variants with an adapter of a kind cannot be asked now, and whether encoding helps. */
+export function adapterProblems(
+  model: string,
+  needed: Pick<EncodeRequest, 'passages' | 'unrelated'>,
+  missing: readonly string[],
+): Partial<Record<AdapterKind, { message: string; canEncode: boolean }>> {
+  const isOwn = (passage: string): boolean => needed.passages.includes(passage);
+  const own = missingMessage(model, needed, missing.filter(isOwn));
+  const unrelated = missingMessage(
+    model,
+    needed,
+    missing.filter((passage) => !isOwn(passage)),
+  );
+  const none = needed.passages.length > 0 && needed.passages.every((passage) => missing.includes(passage));
+  const useless =
+    `${model} wrote no usable questions about the ticked passages, so they have no adapters. Tick others, ` +
+    'choose a larger model, or set an endpoint (setting springRag.prag.endpoint).';
+  return {
+    ...(own !== null && { passages: { message: own, canEncode: true } }),
+    ...(own === null && none && { passages: { message: useless, canEncode: false } }),
+    ...(unrelated !== null && { unrelated: { message: unrelated, canEncode: true } }),
+  };
 }

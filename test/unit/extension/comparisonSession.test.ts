@@ -282,7 +282,44 @@ describe('a comparison session', () => {
     assert.deepEqual((await failure()).actions, ['retry', 'restart-engine', 'show-log']);
     assert.match((await failure()).message, /SIGKILL/);
     session.setLibrary([model('demo', 128)], []);
+    session.edit({ columns: [{ kind: 'spring' }] });
     assert.deepEqual((await failure()).actions, ['select-token-file', 'retry']);
+  });
+
+  it('a column that cannot run says what it needs and offers it; the others answer', async () => {
+    session.setLibrary([model('demo', 128)], []);
+    const chat: ComparisonEvent = {
+      ...{ type: 'unavailable', variant: 'chat', label: 'Chat prompt', k: 0 },
+      ...{ message: 'This model has no chat template.', needs: 'model' },
+    };
+    compare = (request, _, onEvents) => {
+      onEvents([chat, ...eventsOf(request.variants.filter((id) => id !== 'chat'))]);
+      return Promise.resolve();
+    };
+    session.edit({ columns: [{ kind: 'spring' }, { kind: 'baseline' }, { kind: 'chat' }] });
+    await session.ask('Which port?');
+    assert.deepEqual(requests[0]!.variants, ['baseline', 'chat']);
+    assert.equal(session.state.run.kind, 'done');
+    assert.deepEqual(
+      session.state.columns.map(({ variant, status, problem }) => [
+        ...[variant, status, problem?.message, problem?.actions[0]?.action],
+      ]),
+      [
+        [
+          ...['spring:10', 'failed'],
+          'A SPRING column needs an embedding file that fits the model: choose one.',
+          'select-token-file',
+        ],
+        ['baseline', 'done', undefined, undefined],
+        ['chat', 'failed', 'This model has no chat template.', 'select-model'],
+      ],
+    );
+    assert.ok(
+      restoreState(JSON.parse(JSON.stringify(session.state))),
+      'such a state comes back after a reload',
+    );
+    await session.rerun();
+    assert.equal(session.state.columns[1]!.status, 'done');
   });
 
   it('refuses an empty question', async () => {

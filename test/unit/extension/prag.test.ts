@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { lossChange, sparkline } from '../../../src/extension/prag/lossText.ts';
 import {
+  adapterProblems,
   missingMessage,
   neededAdapters,
   unencodable,
@@ -28,6 +29,27 @@ describe('adapters that a comparison needs', () => {
     unencodable.add(unencodableKey('m', 'b'));
     assert.equal(missingMessage('m', needed, ['b']), null);
     assert.notEqual(missingMessage('other', needed, ['b']), null);
+  });
+});
+
+describe('variants without their adapters', () => {
+  it('are told apart by whose adapters are missing, and whether encoding helps', () => {
+    const needed = { passages: ['own'], unrelated: 1 };
+    const problems = (missing: string[]): unknown =>
+      Object.entries(adapterProblems('n', needed, missing)).map(([kind, problem]) => [
+        kind,
+        problem.canEncode,
+      ]);
+    assert.deepEqual(problems([]), []);
+    assert.deepEqual(problems(['own']), [['passages', true]]);
+    assert.deepEqual(problems(['tides']), [['unrelated', true]]);
+    assert.deepEqual(problems(['own', 'tides']), [
+      ['passages', true],
+      ['unrelated', true],
+    ]);
+    unencodable.add(unencodableKey('n', 'own'));
+    assert.deepEqual(problems(['own']), [['passages', false]]);
+    assert.match(adapterProblems('n', needed, ['own']).passages!.message, /no usable questions/);
   });
 });
 
