@@ -1,5 +1,5 @@
 /** `spring ask`: a question answered in several variants, side by side. */
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 import { Option } from 'commander';
 import { readModelConfig } from '../../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';

@@ -18,7 +18,7 @@ import { addModelOptions, count, interruptSignal, type ModelOptions } from '../o
 import { readPassagesFile } from '../passages.ts';
 import { addEndpointOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
 import { dim } from '../terminal.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface AugmentCommandOptions extends ModelOptions, Pick<PragCommandOptions, 'endpoint' | 'endpointModel'> {
   passages?: string;

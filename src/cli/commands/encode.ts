@@ -18,7 +18,7 @@ import { CancelledError, UserError } from '../../protocol/errors.ts';
 import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
 import { readPassagesFile } from '../passages.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface EncodeOptions extends ModelOptions, PragCommandOptions {
   passages?: string;

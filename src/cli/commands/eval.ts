@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { Decoder } from '../../decoder/decoder.ts';
+import { compareConditions } from '../../evaluation/comparisons.ts';
 import { conditionKey, expandConditions, type Condition } from '../../evaluation/conditions.ts';
 import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
 import { PredictionFile, type ExperimentSettings, type Prediction } from '../../evaluation/predictions.ts';
@@ -20,7 +21,7 @@ import { describeProgress, openPassageEncoder, readFewShotFile } from '../../pra
 import type { PassageEncoder } from '../../prag/encode.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
 import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface EvalOptions extends ModelOptions, PragCommandOptions {
   extraction: 'auto' | ExtractionMode;
@@ -118,6 +119,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
       data: { path: file, sha256 },
       items: items.length,
       variants: summaries,
+      comparisons: compareConditions(predictions),
     };
     if (options.out !== undefined) await writeResults(options.out, result, settings, conditions, predictions);
     process.stdout.write(

@@ -6,7 +6,7 @@ import { openIndex, type IndexProgress } from '../../retrieval/workspaceIndex.ts
 import { watchWorkspace } from '../../retrieval/watch/watchWorkspace.ts';
 import { count, interruptSignal } from '../options.ts';
 import { printable } from '../terminal.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface IndexCommandOptions {
   index?: string;

@@ -19,7 +19,7 @@ import { resolveModel } from '../../hub/resolve.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { count } from '../options.ts';
 import { bold } from '../terminal.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface InspectOptions {
   model?: string;

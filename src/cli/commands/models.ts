@@ -6,7 +6,7 @@ import { machineMemory } from '../../hub/memory.ts';
 import { overview } from '../../hub/overview.ts';
 import type { OverviewRow } from '../../hub/overview.ts';
 import { bold, dim } from '../terminal.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 export const registerModels: RegisterCommand = (program) => {
   program

@@ -17,7 +17,7 @@ import { defaultTrainingSettings as defaults } from '../../spring/training/setti
 import { trainVirtualTokens } from '../../spring/training/trainer.ts';
 import { count, interruptSignal, number } from '../options.ts';
 import { describeEvent, summarise } from '../trainingReport.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface TrainOptions {
   model: string;

@@ -3,13 +3,18 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Condition } from '../conditions.ts';
 import type { ExperimentSettings, Prediction } from '../predictions.ts';
+import type { PairedComparison } from '../statistics/pairedComparison.ts';
 import type { ConditionSummary } from '../summary.ts';
 import { htmlReport } from './htmlReport.ts';
 
 /** Writes both files, replacing those of an earlier run of the same experiment. */
 export async function writeResults(
   folder: string,
-  result: { model: string; variants: readonly ConditionSummary[] },
+  result: {
+    model: string;
+    variants: readonly ConditionSummary[];
+    comparisons: readonly PairedComparison[];
+  },
   settings: ExperimentSettings,
   conditions: readonly Condition[],
   predictions: readonly Prediction[],
@@ -23,6 +28,7 @@ export async function writeResults(
     ),
     conditions,
     summaries: result.variants,
+    comparisons: result.comparisons,
     predictions,
   });
   await writeFile(join(folder, 'report.html'), report);
