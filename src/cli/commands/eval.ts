@@ -1,6 +1,6 @@
 /** `spring eval`: scores of several variants over a data set. */
 import { basename } from 'node:path';
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { Decoder } from '../../decoder/decoder.ts';
 import { compareConditions } from '../../evaluation/comparisons.ts';
@@ -9,7 +9,7 @@ import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
 import { PredictionFile, type ExperimentSettings, type Prediction } from '../../evaluation/predictions.ts';
 import { readEvaluationData, type EvaluationData, type EvaluationItem } from '../../evaluation/questions.ts';
 import { writeResults } from '../../evaluation/report/writeResults.ts';
-import { retrieveForItems } from '../../evaluation/retrieval.ts';
+import { passageQuality, retrieveForItems } from '../../evaluation/retrieval.ts';
 import { summarize, summaryTable } from '../../evaluation/summary.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
@@ -20,7 +20,14 @@ import { extractAnswer, type ExtractionMode } from '../../prag/answerExtraction.
 import { describeProgress, openPassageEncoder, readFewShotFile } from '../../prag/passageAdapters.ts';
 import type { PassageEncoder } from '../../prag/encode.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
-import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
+import {
+  addModelOptions,
+  count,
+  counts,
+  interruptSignal,
+  readJsonFile,
+  type ModelOptions,
+} from '../options.ts';
 import type { RegisterCommand } from '../command.ts';
 
 interface EvalOptions extends ModelOptions, PragCommandOptions {
@@ -120,8 +127,10 @@ async function evaluate(options: EvalOptions): Promise<void> {
       items: items.length,
       variants: summaries,
       comparisons: compareConditions(predictions),
+      retrieval: passageQuality(items, conditions),
     };
-    if (options.out !== undefined) await writeResults(options.out, result, settings, conditions, predictions);
+    if (options.out !== undefined)
+      await writeResults(options.out, result, settings, conditions, predictions, items);
     process.stdout.write(
       options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summaryTable(summaries)}\n`,
     );
@@ -298,13 +307,4 @@ function tokenFileOf({ tokens, model }: EvalOptions): string | undefined {
 function showProgress(done: number, total: number): void {
   if (process.stderr.isTTY)
     process.stderr.write(`\r${done} of ${total} answers${done === total ? '\n' : ''}`);
-}
-
-/** Reads `1,10,50`. */
-function counts(text: string): number[] {
-  const parts = text.split(',').map((part) => part.trim());
-  if (!parts.every((part) => /^\d+$/.test(part))) {
-    throw new InvalidArgumentError('Expected whole numbers with commas between, such as 1,10,50.');
-  }
-  return [...new Set(parts.map(Number))];
 }

@@ -2,6 +2,7 @@
 import type { Condition } from '../conditions.ts';
 import { conditionKey } from '../conditions.ts';
 import type { Prediction } from '../predictions.ts';
+import type { PassageQuality } from '../retrieval.ts';
 import type { Interval } from '../statistics/bootstrap.ts';
 import type { PairedComparison } from '../statistics/pairedComparison.ts';
 import type { ConditionSummary } from '../summary.ts';
@@ -19,6 +20,7 @@ export interface ReportInput {
   conditions: readonly Condition[];
   summaries: readonly ConditionSummary[];
   comparisons: readonly PairedComparison[];
+  retrieval: readonly PassageQuality[];
   predictions: readonly Prediction[];
 }
 
@@ -42,6 +44,7 @@ ${scoreTable(input.summaries)}
 FlashRAG). Intervals are at 95 %: Wilson's of exact match and accuracy, by a bootstrap over the questions of the others. They are
 those of each variant alone; whether two variants differ is in the next table.</p>
 ${comparisonSection(input.comparisons)}
+${retrievalSection(input.retrieval)}
 <div class="charts">${charts(input.summaries).join('\n')}</div>
 <h2>Answers</h2>
 ${answerTable(input)}
@@ -154,6 +157,19 @@ function comparisonSection(comparisons: readonly PairedComparison[]): string {
   return `<h2>Paired comparisons</h2>
 ${table('comparisons', comparisonTitles, comparisons.map(comparisonCells))}
 <p class="note">${escapeHtml(comparisonNote)}</p>`;
+}
+
+function retrievalSection(retrieval: readonly PassageQuality[]): string {
+  if (retrieval.length === 0) return '';
+  const rows = retrieval.map(({ passages, answerRecall, answerPrecision }) => [
+    String(passages),
+    percent(answerRecall),
+    percent(answerPrecision),
+  ]);
+  return `<h2>Passages</h2>
+${table('passages', ['Passages', 'Recall %', 'Precision %'], rows)}
+<p class="note">Recall: questions with a gold answer in a passage; precision: passages with one, mean over the questions
+(FlashRAG's retrieval_recall and retrieval_precision).</p>`;
 }
 
 function table(name: string, titles: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -164,6 +164,7 @@ describe('summaries', () => {
       conditions,
       summaries,
       comparisons,
+      retrieval: [{ passages: 5, answerRecall: 0.75, answerPrecision: 0.125 }],
       predictions: examples,
     });
     assert.ok(html.includes('<title>a &lt; b</title>'));
@@ -172,6 +173,7 @@ describe('summaries', () => {
     assert.ok(html.includes('Exact match % by passages'));
     assert.ok(html.includes('Exact match % by virtual tokens'));
     assert.ok(html.includes('F1 % by passages'));
+    assert.ok(html.includes('<td>5</td><td>75.0</td><td>12.5</td>'));
     assert.equal(html.match(/<figure>/g)!.length, 5);
     assert.ok(html.includes('<td>spring:2/5p</td><td>baseline/5p</td>') && html.includes('1 passage<'));
   });

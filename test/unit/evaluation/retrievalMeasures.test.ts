@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { passageQuality, passageRankings } from '../../../src/evaluation/retrieval.ts';
 import { answerStringMeasures } from '../../../src/evaluation/retrievalMeasures/answerStrings.ts';
 import { evaluateRun, inOrder, measure } from '../../../src/evaluation/retrievalMeasures/measures.ts';
 import { readJudgements, readRun, runText } from '../../../src/evaluation/retrievalMeasures/trecFiles.ts';
@@ -86,6 +87,37 @@ describe('retrieval measures', () => {
     assert.deepEqual(answerStringMeasures(passages, ['paris', 'The Seine']), { recall: 1, precision: 0.5 });
     assert.deepEqual(answerStringMeasures(passages, ['Rome']), { recall: 0, precision: 0 });
     assert.deepEqual(answerStringMeasures([], ['Rome']), { recall: 0, precision: 0 });
+  });
+});
+
+describe('the passages of an experiment', () => {
+  const place = (path: string, score: number): object => ({ path, startLine: 1, endLine: 2, score });
+  const items = [
+    {
+      id: '1',
+      question: 'q',
+      goldAnswers: ['red'],
+      passages: [{ text: 'blue', ...place('a.md', 2) }, { text: 'red' }],
+    },
+    { id: '2', question: 'q', goldAnswers: ['red'], passages: [{ text: 'a red one', ...place('b.md', 1) }] },
+  ];
+
+  it('are measured for each number of them that is shown', () => {
+    const conditions = [0, 2, 1, 2].map((passages) => ({ variant: 'baseline' as const, k: 0, passages }));
+    assert.deepEqual(passageQuality(items, conditions), [
+      { passages: 2, answerRecall: 1, answerPrecision: 0.75 },
+      { passages: 1, answerRecall: 0.5, answerPrecision: 0.5 },
+    ]);
+  });
+
+  it('become a ranking where they were retrieved', () => {
+    assert.deepEqual(
+      passageRankings(items),
+      new Map([
+        ['1', [{ document: 'a.md:1-2', score: 2 }]],
+        ['2', [{ document: 'b.md:1-2', score: 1 }]],
+      ]),
+    );
   });
 });
 
