@@ -4,7 +4,7 @@ import { Option } from 'commander';
 import { readModelConfig } from '../../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { ComparisonEngine } from '../../engine/comparison.ts';
-import { loadCatalogue } from '../../hub/catalogue.ts';
+import { environmentCatalogue } from '../../hub/environmentCatalogue.ts';
 import { fitOf } from '../../hub/fit.ts';
 import { resolveTokenFile } from '../../hub/resolve.ts';
 import type { Answer, LoadedModel, VariantId, VariantPlan } from '../../protocol/comparison.ts';
@@ -140,7 +140,7 @@ async function defaultVariants(options: AskOptions, tokenFile: string | null): P
 async function warnOfMisfit(tokenFile: string, { model, folder }: LoadedModel): Promise<void> {
   const tokens = await readVirtualTokens(await resolveTokenFile(tokenFile));
   const { hiddenSize } = await readModelConfig(folder);
-  const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, loadCatalogue());
+  const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, environmentCatalogue());
   if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
 }
 
