@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'mocha';
 import { EngineStoppedError, type EngineState, EngineSupervisor } from '../../../src/engine/supervisor.ts';
 import { CancelledError, UserError } from '../../../src/protocol/errors.ts';
+
+describe('the engine program', () => {
+  it('refuses a role that is none', () => {
+    const main = join(import.meta.dirname, '../../../src/engine/main.ts');
+    for (const role of ['inferenz', 'toString', '']) {
+      const { status, stderr } = spawnSync(process.execPath, [main, role], { encoding: 'utf8' });
+      assert.equal(status, 2);
+      assert.ok(stderr.includes(`"${role}" is no engine role: expected inference, index, training.`));
+    }
+  });
+});
 
 describe('the supervisor of an engine process', () => {
   let supervisor: EngineSupervisor<'index'>;
