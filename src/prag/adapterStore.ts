@@ -4,12 +4,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { env, platform } from 'node:process';
 import { errorCode, exists } from '../checkpoint/files.ts';
 import { readLoraAdapter, writeAdapter } from '../checkpoint/lora.ts';
 import type { LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
+import { userCacheFolder } from '../checkpoint/userCache.ts';
 import { UserError } from '../protocol/errors.ts';
 
 /** What is kept about an adapter beside it, in `passage.json`. */
@@ -45,11 +44,7 @@ export const defaultStoreBytes = 2 * 1024 ** 3;
 
 /** Where adapters are kept if nothing else is said: the user's cache folder. */
 export function defaultStoreFolder(): string {
-  const cache =
-    platform === 'win32'
-      ? (env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'))
-      : (env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'));
-  return join(cache, 'spring-rag', 'adapters');
+  return join(userCacheFolder(), 'adapters');
 }
 
 export class AdapterStore {

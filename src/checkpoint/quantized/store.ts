@@ -6,12 +6,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, readdir, realpath, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { messageOf, UserError } from '../../protocol/errors.ts';
 import { readOptionalJsonObject } from '../files.ts';
 import { readSafetensors } from '../safetensors.ts';
 import type { Checkpoint, TensorLocation } from '../types.ts';
+import { userCacheFolder } from '../userCache.ts';
 import { writePreparedFile, type ConversionProgress } from './convert.ts';
 import { planFile } from './preparedFile.ts';
 import {
@@ -61,11 +61,7 @@ const abandonedAfterMs = 24 * 60 * 60 * 1000;
 export function defaultQuantizedFolder(env: NodeJS.ProcessEnv = process.env): string {
   const named = env['SPRING_RAG_QUANTIZED'];
   if (named !== undefined && named !== '') return named;
-  const caches =
-    process.platform === 'win32'
-      ? (env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'))
-      : (env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'));
-  return join(caches, 'spring-rag', 'quantized');
+  return join(userCacheFolder(env), 'quantized');
 }
 
 /**
