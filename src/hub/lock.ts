@@ -1,14 +1,17 @@
+/** Lock files: at most one process of a machine, or of several with a common folder, does something at a time. */
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 
 const heartbeatMs = 5000;
-/** A lock whose holder has not shown itself for so long belongs to a process that was killed. */
+/** Another machine's process that has not shown itself for so long was killed. */
 const staleMs = 30_000;
+/** A living process of this machine may be busy in native code; after so long its id is another process's by now. */
+const reusedIdMs = 15 * 60_000;
 
 /**
- * Takes the lock file, so that two processes do not write the same unfinished download.
+ * Takes the lock file; its folder is made if it is not there. A lock of a process that was killed counts for nothing.
  *
  * @returns a function that frees it; undefined if a living process has it
  */
@@ -32,6 +35,13 @@ export async function tryLock(file: string): Promise<(() => Promise<void>) | und
   };
 }
 
+/** Who has a lock: nobody, a process that lives, or one that was killed while it had it. */
+export async function lockHolder(file: string): Promise<'nobody' | 'living' | 'killed'> {
+  const holder = await readFile(file, 'utf8').catch(() => undefined);
+  if (holder === undefined) return 'nobody';
+  return (await isAlive(file, holder)) ? 'living' : 'killed';
+}
+
 async function create(file: string, text: string): Promise<boolean> {
   try {
     await writeFile(file, text, { flag: 'wx' });
@@ -44,12 +54,17 @@ async function create(file: string, text: string): Promise<boolean> {
 
 async function isAlive(file: string, holder: string): Promise<boolean> {
   const stats = await stat(file).catch(() => undefined);
-  if (stats === undefined || Date.now() - stats.mtimeMs > staleMs) return false;
+  if (stats === undefined) return false;
+  const silentMs = Date.now() - stats.mtimeMs;
   const [pid, host] = holder.split(' ');
   // Just created and not yet written, or another machine's (a shared home folder): only its age tells.
-  if (host !== hostname() || Number(pid) === process.pid) return true;
+  if (host !== hostname()) return silentMs <= staleMs;
+  return silentMs <= reusedIdMs && isRunning(Number(pid));
+}
+
+function isRunning(pid: number): boolean {
   try {
-    process.kill(Number(pid), 0);
+    process.kill(pid, 0);
     return true;
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM';

@@ -13,7 +13,7 @@ import { IndexStore } from './index/store.ts';
 import { updateFolder } from './index/update.ts';
 import type { FileProblem, IndexProgress, IndexStatus } from './types.ts';
 import { VectorTable } from './index/vectors.ts';
-import { WriterLock } from './index/writerLock.ts';
+import { waitForWriting } from './index/writerLock.ts';
 import { searchChunks, type VectorSearch } from './search/search.ts';
 import type { SearchOptions, SearchResult } from './search/types.ts';
 export type { IndexProgress, IndexStatus } from './types.ts';
@@ -184,10 +184,10 @@ export class WorkspaceIndex {
       ...{ phase: 'reading', files: 0, added: 0, changed: 0, removed: 0, unchanged: 0 },
       ...{ chunks: 0, embedded: 0, toEmbed: 0, problems: [] },
     };
-    const waiting = WriterLock.acquire(this.file, signal);
+    const waiting = waitForWriting(this.file, signal);
     let step = await waiting.next();
     for (; !step.done; step = await waiting.next()) yield { ...progress, phase: 'waiting' };
-    const lock = step.value;
+    const release = step.value;
     try {
       this.#writeSettings();
       yield* work(this, progress);
@@ -196,7 +196,7 @@ export class WorkspaceIndex {
       this.#store.database.exec('PRAGMA wal_checkpoint(PASSIVE)');
       yield { ...progress, phase: 'done', chunks: this.#chunkCount(), problems: this.#problems() };
     } finally {
-      lock.release();
+      await release();
     }
   }
 

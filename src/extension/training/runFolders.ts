@@ -1,6 +1,7 @@
 /** Training runs on disk: one folder each, which outlives the window and the engine. */
 import { copyFile, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { lockHolder } from '../../hub/lock.ts';
 import type { TrainingEvent } from '../../protocol/training.ts';
 import type { TrainingPanelState, TrainingStatus } from '../../protocol/trainingPanel.ts';
 import { runFiles, type TrainingRunFile } from '../../protocol/trainingRun.ts';
@@ -45,13 +46,13 @@ export async function readStoredRun(folder: string): Promise<StoredRun | null> {
   }
   const { version } = run as { version: number };
   if (version !== 1) return null;
-  const holder = Number(await readFile(join(folder, runFiles.lock), 'utf8').catch(() => ''));
   const events = parseEvents(await readFile(join(folder, runFiles.events), 'utf8').catch(() => ''));
   const state = events.reduce(applyEvent, initialState(run));
   if (state.status.kind !== 'done') {
     state.status = run.stopped ? { kind: 'stopped', path: run.stopped.path } : { kind: 'paused' };
   }
-  const interrupted = state.status.kind === 'paused' && holder > 0 && !isAlive(holder);
+  const holder = await lockHolder(join(folder, runFiles.lock));
+  const interrupted = state.status.kind === 'paused' && holder === 'killed';
   return { folder, run, state, interrupted };
 }
 
@@ -113,13 +114,4 @@ function parseEvents(text: string): TrainingEvent[] {
       return []; // the empty end, or a line that was being written when the process ended
     }
   });
-}
-
-function isAlive(holder: number): boolean {
-  try {
-    process.kill(holder, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
