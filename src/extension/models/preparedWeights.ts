@@ -27,7 +27,9 @@ export async function removePrepared(
     modelFolder === undefined ? await listKept(defaultQuantizedFolder()) : await preparedOf(modelFolder);
   if (kept.length === 0) {
     void vscode.window.showInformationMessage(
-      vscode.l10n.t('There are no prepared weights: they are made when a quantised model is first run, or another in int8 or int4.'),
+      vscode.l10n.t(
+        'There are no prepared weights: they are made when a quantised model is first run, or another in int8 or int4.',
+      ),
     );
     return false;
   }

@@ -1,6 +1,7 @@
 /** Holds the panel's state and keeps the webview in step: patches for fields, batches for streamed tokens. */
 import type { AnswerToken } from '../../protocol/comparison.ts';
 import { defaultInputs, type HostToPanel, type PanelState } from '../../protocol/panel.ts';
+import { Emitter } from '../event.ts';
 
 /** Tokens wait this long for company, so that a fast model does not flood the webview. */
 const tokenBatchMs = 33;
@@ -8,7 +9,9 @@ const tokenBatchMs = 33;
 export class PanelStore {
   #state: PanelState;
   #post: ((message: HostToPanel) => void) | null = null;
-  readonly #listeners = new Set<() => void>();
+  readonly #changes = new Emitter<void>();
+  /** Fires after every change. */
+  readonly onDidChange = this.#changes.event;
   readonly #waitingTokens = new Map<number, AnswerToken[]>();
   #timer: NodeJS.Timeout | null = null;
 
@@ -49,7 +52,7 @@ export class PanelStore {
 
   /** Tells the listeners to look again. */
   changed(): void {
-    for (const listener of this.#listeners) listener();
+    this.#changes.fire();
   }
 
   appendToken(column: number, token: AnswerToken): void {
@@ -67,12 +70,6 @@ export class PanelStore {
     const tokens = [...this.#waitingTokens].map(([column, list]) => ({ column, tokens: list }));
     this.#waitingTokens.clear();
     this.#post?.({ type: 'tokens', tokens });
-  }
-
-  /** Called after every change. Returns the function that ends it. */
-  onDidChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
   }
 }
 
