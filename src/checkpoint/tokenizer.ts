@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { UserError } from '../protocol/errors.ts';
 import { openGguf } from './gguf/file.ts';
+import { withUsualKeys } from './gguf/ollamaGemma3.ts';
 import { ggufTokenizerSource } from './gguf/tokenizer.ts';
 import { readTokenizerFolder } from './tokenizerFolder.ts';
 import type { SpecialTokens, TokenizerModel, TokenizerSource } from './tokenizerModel.ts';
@@ -20,6 +21,8 @@ export class Tokenizer {
   readonly size: number;
   /** Largest id of the vocabulary and the added tokens. */
   readonly highestId: number;
+  /** The same without tokens that were added later, such as a padding token for which the model has no row. */
+  readonly highestBaseId: number;
   /** Id of `[ref1]`; virtual tokens are numbered from here on. */
   readonly firstVirtualTokenId: number;
   readonly virtualTokenCount: number;
@@ -34,6 +37,7 @@ export class Tokenizer {
     this.#source = source;
     this.size = source.size;
     this.highestId = source.highestId;
+    this.highestBaseId = source.highestBaseId;
     this.firstVirtualTokenId = Math.max(source.size, source.highestId + 1);
     this.virtualTokenCount = virtualTokenCount;
     this.chatTemplate = source.chatTemplate;
@@ -127,22 +131,23 @@ export class Tokenizer {
  * Opens the tokenizer of a model.
  *
  * @param path a checkpoint folder or a GGUF file
- * @param vocabSize the model's vocabulary; it may be larger than the tokenizer (padding), not smaller
+ * @param vocabSize the model's vocabulary; it may be larger than the tokenizer (padding), not smaller. Tokens
+ *   that were added to a vocabulary may lie beyond it: only a prompt that holds one is a fault.
  * @throws UserError if the tokenizer is missing, broken, of an unknown kind or too large for the model
  */
 export async function openTokenizer(path: string, vocabSize?: number): Promise<Tokenizer> {
   const tokenizer = await Tokenizer.open(path);
-  if (vocabSize !== undefined && tokenizer.highestId >= vocabSize) {
+  if (vocabSize !== undefined && tokenizer.highestBaseId >= vocabSize) {
     throw new UserError(
-      `${path}: the tokenizer has token ids up to ${tokenizer.highestId}, the model's vocabulary only ` +
-        `${vocabSize} tokens (ids up to ${vocabSize - 1}): tokenizer.json and config.json are not of the same model.`,
+      `${path}: the tokenizer has token ids up to ${tokenizer.highestBaseId}, the model's vocabulary only ` +
+        `${vocabSize} tokens (ids up to ${vocabSize - 1}): they are not of the same model.`,
     );
   }
   return tokenizer;
 }
 
 async function readGgufTokenizer(path: string): Promise<TokenizerSource> {
-  const { metadata } = await openGguf(path);
+  const { metadata } = withUsualKeys(await openGguf(path));
   return ggufTokenizerSource(path, metadata);
 }
 

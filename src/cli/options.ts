@@ -13,7 +13,7 @@ export interface ModelOptions {
 /** --model, --device, --precision */
 export function addModelOptions(command: Command): Command {
   return command
-    .option('--model <name>', 'checkpoint folder, a name from `spring models`, or demo', 'demo')
+    .option('--model <name>', 'checkpoint folder, GGUF file, a name from `spring models`, or demo', 'demo')
     .addOption(
       new Option('--device <device>', 'where the model runs')
         .choices(['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'])

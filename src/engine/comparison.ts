@@ -37,6 +37,11 @@ export interface EngineListener {
 }
 
 /** Holds the model that was used last, so that the next question does not load it again. */
+/** What is said while quantised weights are made or repacked, once for each model. */
+export function preparationText(model: string, percent: number): string {
+  return `Preparing the weights of ${model}: ${percent} %`;
+}
+
 export class ComparisonEngine {
   private readonly listener: EngineListener;
   private loaded: { key: string; decoder: Decoder; model: string; folder: string } | undefined;
@@ -52,12 +57,17 @@ export class ComparisonEngine {
     if (this.loaded?.key === key) return this.loaded.decoder;
     await this.unload();
     const { model, device, precision } = selection;
+    let shownPercent = -1;
     const decoder = await Decoder.open(folder, {
       device,
       precision,
       signal,
-      onConversion: ({ done, total }) =>
-        this.listener.onLoading?.(`Quantising ${model}: ${Math.floor((100 * done) / total)} %`),
+      onConversion: ({ done, total }) => {
+        const percent = Math.floor((100 * done) / total);
+        if (percent === shownPercent) return;
+        shownPercent = percent;
+        this.listener.onLoading?.(preparationText(model, percent));
+      },
       onNotice: (message) => {
         if (this.model) this.listener.onModelChanged?.(this.model, message);
       },

@@ -98,6 +98,7 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
     const info = await library.inspectModel(model);
     if (info.problem !== undefined) throw new UserError(info.problem);
     await changeSetting('model', model);
+    await library.noteUsedModel(model);
     await library.refresh();
     session.edit({ model });
     session.store.patch({ inputs: session.state.inputs });

@@ -26,7 +26,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const hub = new HubModels(context, log);
   const engines = new Engines(context.extensionUri, log, hub.entriesFile);
   const index = new IndexService(engines, context.storageUri, log);
-  const library = new Library(engines, context.extensionUri, log);
+  const library = new Library(engines, context, log);
   const history = new History(context.workspaceState);
   const downloads = new Downloads(hub, log);
   const memoryGuard = new MemoryGuard();
@@ -52,7 +52,7 @@ export function activate(context: vscode.ExtensionContext): void {
   );
   // Starting a process blocks this one for a moment: not while the window starts.
   const start = setTimeout(() => {
-    void index.open();
+    void index.start();
     void library.refresh();
   }, startDelayMs);
   context.subscriptions.push({ dispose: () => clearTimeout(start) });

@@ -91,6 +91,16 @@ export function isRepositoryName(text: string): boolean {
   );
 }
 
+/**
+ * Splits `owner/name@revision:file`, where revision and file (of a GGUF file: its path or quantisation) may be absent;
+ * repository undefined if the text has another form.
+ */
+export function repositoryOf(name: string): { repository?: string; revision?: string; file?: string } {
+  const [, repository = '', revision, file] = /^([^@:]+)(?:@([^:]+))?(?::(.+))?$/.exec(name) ?? [];
+  if (!isRepositoryName(repository)) return {};
+  return { repository, ...(revision !== undefined && { revision }), ...(file !== undefined && { file }) };
+}
+
 function validEntry(value: unknown, source: 'catalogue' | 'user'): CatalogueEntry {
   const place = source === 'user' ? 'your list of models' : 'the catalogue';
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

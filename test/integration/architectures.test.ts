@@ -37,7 +37,11 @@ describe('architectures against transformers', () => {
 describe('GGUF files against transformers', () => {
   for (const name of fixturesIn('gguf')) {
     const folder = join(fixtures, 'gguf', name);
-    describe(name, () => checkModel(join(folder, 'model.gguf'), readGoldenFolder(folder)));
+    const path = join(folder, 'model.gguf');
+    describe(name, () => {
+      checkModel(path, readGoldenFolder(folder));
+      if (/-q\d/.test(name)) checkBlocks(path, readGoldenFolder(folder));
+    });
   }
 });
 

@@ -35,6 +35,26 @@ describe('command line', () => {
   });
   after(() => rmSync(folder, { recursive: true }));
 
+  describe('tokenize', () => {
+    it('prints ids and pieces, BOS as the tokenizer adds it, special tokens recognised', () => {
+      const { status, stdout } = spring('tokenize', 'Question:</s>é', '--json');
+      assert.equal(status, 0);
+      assert.deepEqual(JSON.parse(stdout), {
+        model: 'demo',
+        ids: [0, 298, 62, 1, 199, 173],
+        pieces: ['<s>', 'Question', ':', '</s>', '<0xC3>', '<0xA9>'],
+      });
+    });
+
+    it('prints lines for people', () => {
+      const { status, stdout } = spring('tokenize', 'a b');
+      assert.equal(status, 0);
+      assert.match(stdout, /^ *\d+ {2}".*"\n/);
+      assert.equal(spring('tokenize', 'a', '--model', join(folder, 'nowhere')).status, 1);
+      assert.equal(spring('tokenize').status, 2);
+    });
+  });
+
   describe('ask', () => {
     const question = 'Which protocol does Dornor speak?';
 

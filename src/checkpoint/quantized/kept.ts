@@ -1,9 +1,8 @@
 /** The prepared weights that are kept between sessions: which there are, and removing them. */
 import { readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { exists, readOptionalJsonObject } from '../files.ts';
-import { preparedPrecisions, type PreparedPrecision } from './recipe.ts';
-import { keptFolderName } from './store.ts';
+import { keptFolderName, preparedPrecisions, type PreparedPrecision } from './folders.ts';
 
 /** The prepared weights of one checkpoint in one precision. */
 export interface KeptWeights {
@@ -47,6 +46,20 @@ export async function keptOf(checkpointFolder: string, root: string): Promise<Ke
 /** Removes prepared weights; they are made again when they are needed. */
 export async function removeKept(weights: readonly Pick<KeptWeights, 'folder'>[]): Promise<void> {
   for (const { folder } of weights) await rm(folder, { recursive: true, force: true });
+}
+
+/**
+ * Removes prepared weights whose model lay below a folder and is gone.
+ *
+ * @returns the bytes that this freed
+ */
+export async function removeOrphans(modelsFolder: string, root: string): Promise<number> {
+  const below = `${modelsFolder}${sep}`;
+  const orphans = (await listKept(root)).filter(
+    ({ hasSources, sources }) => !hasSources && sources.some((source) => source.startsWith(below)),
+  );
+  await removeKept(orphans);
+  return orphans.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /** Undefined for a folder that is something else: that is left alone. */

@@ -1,7 +1,7 @@
 /** `spring ask`: a question answered in several variants, side by side. */
 import type { RegisterCommand } from '../command.ts';
 import { Option } from 'commander';
-import { readModelConfig } from '../../checkpoint/checkpoint.ts';
+import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { ComparisonEngine } from '../../engine/comparison.ts';
 import { environmentCatalogue } from '../../hub/environmentCatalogue.ts';
@@ -23,7 +23,17 @@ import {
 } from '../options.ts';
 import { readPassagesFile, retrieveFromWorkspace } from '../passages.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
-import { bold, dim, indented, layout, LiveRegion, printable, terminalWidth, type Cell } from '../terminal.ts';
+import {
+  bold,
+  dim,
+  indented,
+  layout,
+  LiveRegion,
+  printable,
+  ProgressLine,
+  terminalWidth,
+  type Cell,
+} from '../terminal.ts';
 
 interface AskOptions extends ModelOptions, SamplingOptions, PragCommandOptions {
   workspace?: string;
@@ -80,7 +90,11 @@ async function ask(question: string, options: AskOptions): Promise<void> {
   view?.showPassages(question, passages);
 
   const tell = (message: string): void => void process.stderr.write(`${message}\n`);
-  const engine = new ComparisonEngine({ onLoading: tell, onModelChanged: (_, message) => tell(message) });
+  const loading = new ProgressLine();
+  const engine = new ComparisonEngine({
+    onLoading: (message) => loading.update(message),
+    onModelChanged: (_, message) => tell(message),
+  });
   const answers = new Map<VariantId, Answer>();
   let plans: VariantPlan[] = [];
   let model: LoadedModel | undefined;
@@ -139,7 +153,7 @@ async function defaultVariants(options: AskOptions, tokenFile: string | null): P
 /** A file of the right width that was trained for another model gives wrong answers silently: say so. */
 async function warnOfMisfit(tokenFile: string, { model, folder }: LoadedModel): Promise<void> {
   const tokens = await readVirtualTokens(await resolveTokenFile(tokenFile));
-  const { hiddenSize } = await readModelConfig(folder);
+  const { hiddenSize } = (await openCheckpoint(folder)).config;
   const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, environmentCatalogue());
   if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readLoraAdapter, writeAdapter } from '../../checkpoint/lora.ts';
-import { Decoder } from '../../decoder/decoder.ts';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { readEvaluationData } from '../../evaluation/questions.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { parseAugmentedData } from '../../prag/augmentedData.ts';
@@ -18,6 +18,7 @@ import { CancelledError, UserError } from '../../protocol/errors.ts';
 import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
 import { readPassagesFile } from '../passages.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from '../command.ts';
 
 interface EncodeOptions extends ModelOptions, PragCommandOptions {
@@ -50,7 +51,7 @@ async function encode(options: EncodeOptions): Promise<void> {
   const prag = readPragOptions(options);
   const passages = (await readPassages(options)).slice(0, options.limit);
   const { device, precision, model } = options;
-  const decoder = await Decoder.open(await resolveModel(model), { device, precision, signal });
+  const decoder = await openDecoder(model, await resolveModel(model), { device, precision, signal });
   const results: object[] = [];
   try {
     const fewShot = await readFewShotFile(prag.fewShotFile);
@@ -102,7 +103,7 @@ async function runWarmUp(options: EncodeOptions, file: string): Promise<void> {
   const prag = readPragOptions(options);
   const recipe = makeRecipe(prag.recipe ?? {});
   const folder = await resolveModel(model);
-  const decoder = await Decoder.open(folder, {
+  const decoder = await openDecoder(model, folder, {
     device: options.device,
     precision: options.precision,
     signal,
@@ -119,7 +120,7 @@ async function runWarmUp(options: EncodeOptions, file: string): Promise<void> {
     const progress = warmUp(training, examples, {
       tokenizer,
       seed: recipe.seed,
-      maximumLength: Math.min(recipe.maximumLength, checkpoint.config.maxPositionEmbeddings),
+      maximumLength: Math.min(recipe.maximumLength, contextLength(checkpoint.config)),
       stateFolder: join(out, `state-${createHash('sha256').update(folder).digest('hex').slice(0, 8)}`),
       signal,
     });

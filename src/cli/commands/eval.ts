@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { Option } from 'commander';
 import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { Decoder } from '../../decoder/decoder.ts';
+import type { Decoder } from '../../decoder/decoder.ts';
 import { compareConditions } from '../../evaluation/comparisons.ts';
 import { conditionKey, expandConditions, type Condition } from '../../evaluation/conditions.ts';
 import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
@@ -28,6 +28,7 @@ import {
   readJsonFile,
   type ModelOptions,
 } from '../options.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from '../command.ts';
 
 interface EvalOptions extends ModelOptions, PragCommandOptions {
@@ -90,7 +91,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
   const items = await chooseItems(options, data, conditions, signal);
   const folder = await resolveModel(options.model);
   const { device, precision } = options;
-  const decoder = await Decoder.open(folder, { device, precision, signal });
+  const decoder = await openDecoder(options.model, folder, { device, precision, signal });
   const fewShot = await readFewShotFile(options.fewShot);
   const encoder = conditions.some(({ variant }) => adapterOf(variant))
     ? await openPassageEncoder(decoder, options.model, readPragOptions(options), fewShot)

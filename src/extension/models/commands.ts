@@ -11,6 +11,8 @@ import { downloadTokenFile } from './selectTokenFile.ts';
 /** A row of the side panel. */
 interface Node {
   row: OverviewRow;
+  /** Of a model that is here: its folder or GGUF file. */
+  folder?: string;
 }
 
 /** Registers them. */
@@ -29,7 +31,8 @@ export function registerModelCommands(parts: ModelParts, log: vscode.LogOutputCh
     },
     removeModel: (node?: Partial<Node>) =>
       node?.row === undefined ? removeDownload(parts) : removeRow(parts, node.row),
-    removePreparedWeights: (node?: Partial<Node>) => removePrepared(parts, node?.row?.path ?? undefined),
+    removePreparedWeights: (node?: Partial<Node>) =>
+      removePrepared(parts, node?.folder ?? node?.row?.path ?? undefined),
     setAccessToken: async () => {
       if (await hub.token.ask()) {
         void vscode.window.showInformationMessage(

@@ -2,8 +2,10 @@
 import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { keptOf, type KeptWeights, listKept, removeKept } from '../../checkpoint/quantized/kept.ts';
-import { defaultQuantizedFolder } from '../../checkpoint/quantized/store.ts';
+import { defaultQuantizedFolder } from '../../checkpoint/quantized/folders.ts';
 import { formatBytes } from '../../hub/format.ts';
+import { isGgufName, stemOf } from '../../hub/ggufNames.ts';
+import type { ModelInfo } from '../../protocol/comparison.ts';
 import type { ModelParts } from './parts.ts';
 
 /** Those of the model in a folder. */
@@ -20,7 +22,7 @@ export function bytesOf(weights: readonly KeptWeights[]): number {
  * @returns whether any were
  */
 export async function removePrepared(
-  { engines, hub }: Pick<ModelParts, 'engines' | 'hub'>,
+  { engines, hub, library }: Pick<ModelParts, 'engines' | 'hub' | 'library'>,
   modelFolder?: string,
 ): Promise<boolean> {
   const kept =
@@ -35,7 +37,7 @@ export async function removePrepared(
   }
   const picked = await vscode.window.showQuickPick(
     kept.map((weights) => ({
-      label: modelNameOf(weights),
+      label: modelNameOf(weights, library.models),
       description: `${weights.precision}, ${formatBytes(weights.bytes)}`,
       detail: weights.hasSources
         ? weights.folder
@@ -60,10 +62,13 @@ export async function removePrepared(
   return true;
 }
 
-/** `owner/name` where the weights lie in the Hub's cache, else the name of the model's folder. */
-function modelNameOf({ sources, folder }: KeptWeights): string {
+/** The name of a model that the window knows, `owner/name` in the Hub's cache, else that of the GGUF file or folder. */
+function modelNameOf({ sources, folder }: KeptWeights, models: readonly ModelInfo[]): string {
   const [source] = sources;
   if (source === undefined) return basename(folder);
+  const known = models.find((info) => info.folder === source);
+  if (known) return known.name;
   const cached = /[\\/]models--([^\\/]+)[\\/]/.exec(source)?.[1];
-  return cached?.replace('--', '/') ?? basename(dirname(source));
+  if (cached !== undefined) return cached.replace('--', '/');
+  return isGgufName(source) ? stemOf(basename(source)) : basename(dirname(source));
 }

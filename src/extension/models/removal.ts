@@ -6,6 +6,7 @@ import type { OverviewRow } from '../../hub/overview.ts';
 import { planRemoval, remove } from '../../hub/remove.ts';
 import { requestOf } from '../../hub/request.ts';
 import { changeSetting, setting } from '../settings.ts';
+import { downloadedGguf } from './ggufItems.ts';
 import type { ModelParts } from './parts.ts';
 import { bytesOf, preparedOf } from './preparedWeights.ts';
 import { licenceText, stateText } from './rowText.ts';
@@ -17,7 +18,13 @@ export function isRemovable({ entry, state }: OverviewRow): boolean {
 
 /** Asks which download to remove; false if none was. */
 export async function removeDownload(parts: ModelParts): Promise<boolean> {
-  const rows = (await parts.hub.rows()).filter(isRemovable);
+  const { hub, library } = parts;
+  const [listed, local] = await Promise.all([hub.rows(), library.localModels()]);
+  const paths = new Set(listed.map(({ path }) => path));
+  const others = local.flatMap(({ name, path, bytes }) =>
+    paths.has(path) ? [] : (downloadedGguf(name, path, bytes, hub.cacheDir) ?? []),
+  );
+  const rows = [...listed.filter(isRemovable), ...others];
   if (rows.length === 0) {
     void vscode.window.showInformationMessage(
       vscode.l10n.t('Nothing of the Hub is on this machine (looked in {0}).', parts.hub.cacheDir),
@@ -42,7 +49,11 @@ export async function removeRow(parts: ModelParts, row: OverviewRow): Promise<bo
   const { entry, path } = row;
   const request =
     entry.source === 'cache'
-      ? { repository: entry.id, kind: entry.kind }
+      ? {
+          repository: entry.repository ?? entry.id,
+          kind: entry.kind,
+          ...(entry.file !== undefined && { file: entry.file }),
+        }
       : requestOf(entry.id, hub.catalogue);
   const plan = await planRemoval(request, hub.cacheDir);
   // They are of no use without the model that they were made from.

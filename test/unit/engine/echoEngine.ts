@@ -49,6 +49,7 @@ const handlers: Handlers<'index'> = {
   listAdapters: unused,
   removeAdapters: unused,
   listInstalled: unused,
+  listLocalModels: unused,
   inspectModels: unused,
   inspectTokenFiles: unused,
 };

@@ -45,10 +45,28 @@ describe('a lock file', () => {
     assert.deepEqual(await readdir(folder), ['lock']);
   });
 
+  it('is never taken over twice, in a hundred races', async () => {
+    for (let race = 0; race < 100; race++) {
+      await leave(race % 2 === 0 ? `99999999 ${hostname()} x` : 'none of ours', 0);
+      const frees = await attempts(12);
+      assert.ok(frees.length <= 1, `${frees.length} hold it`);
+      for (const free of frees) await free();
+    }
+  });
+
   it('is kept by a living process that is busy, until its id must be another’s', async () => {
     await leave(`${process.pid} ${hostname()} x`, 120);
     assert.equal((await attempts(1)).length, 0);
     await leave(`${process.pid} ${hostname()} x`, 3600);
+    assert.equal((await attempts(1)).length, 1);
+  });
+
+  it('that is none of ours counts for nothing, an empty one for a moment', async () => {
+    await leave('SQLite format 3\0 and more', 0);
+    assert.equal((await attempts(1)).length, 1);
+    await leave('', 0);
+    assert.equal((await attempts(5)).length, 0);
+    await leave('', 10);
     assert.equal((await attempts(1)).length, 1);
   });
 
