@@ -1,11 +1,20 @@
 /** Text to token ids and back, for the models of folders and GGUF files alike, with names for virtual tokens. */
 import { stat } from 'node:fs/promises';
-import { UserError } from '../protocol/errors.ts';
+import { reasonOf, UserError } from '../protocol/errors.ts';
 import { openGguf } from './gguf/file.ts';
 import { withUsualKeys } from './gguf/ollamaGemma3.ts';
 import { ggufTokenizerSource } from './gguf/tokenizer.ts';
 import { readTokenizerFolder } from './tokenizerFolder.ts';
 import type { SpecialTokens, TokenizerModel, TokenizerSource } from './tokenizerModel.ts';
+import { withinTime } from './withinTime.ts';
+
+/** The largest vocabularies take some seconds on a busy machine. */
+const buildingMs = 60_000;
+
+/** Milliseconds that a text (or its tokens) may take; real tokenizers do a thousand characters in one. */
+function timeFor(length: number): number {
+  return 5000 + Math.ceil(length / 50);
+}
 
 /** The name of the i-th virtual token in a prompt's text, counted from 0: `[ref1]` and so on. */
 export function virtualTokenName(index: number): string {
@@ -85,7 +94,10 @@ export class Tokenizer {
     options: { addSpecialTokens?: boolean; specialTokensAsText?: boolean } = {},
   ): number[] {
     const { addSpecialTokens = true, specialTokensAsText = false } = options;
-    return this.#model().encode(text, { addSpecialTokens, specialTokensAsText });
+    const model = this.#model();
+    return this.#bounded(timeFor(text.length), () =>
+      model.encode(text, { addSpecialTokens, specialTokensAsText }),
+    );
   }
 
   /**
@@ -94,7 +106,9 @@ export class Tokenizer {
    * @param options.skipSpecialTokens leave out tokens such as BOS and EOS (default true)
    */
   decode(ids: readonly number[], options: { skipSpecialTokens?: boolean } = {}): string {
-    return this.#model().decode(ids, { skipSpecialTokens: options.skipSpecialTokens ?? true });
+    const model = this.#model();
+    const { skipSpecialTokens = true } = options;
+    return this.#bounded(timeFor(ids.length), () => model.decode(ids, { skipSpecialTokens }));
   }
 
   /**
@@ -117,13 +131,27 @@ export class Tokenizer {
   }
 
   #model(): TokenizerModel {
-    this.#built ??= this.#source.build(
-      Array.from({ length: this.virtualTokenCount }, (_, i) => ({
-        id: this.firstVirtualTokenId + i,
-        content: virtualTokenName(i),
-      })),
-    );
+    const added = Array.from({ length: this.virtualTokenCount }, (_, i) => ({
+      id: this.firstVirtualTokenId + i,
+      content: virtualTokenName(i),
+    }));
+    this.#built ??= this.#bounded(buildingMs, () => this.#source.build(added));
     return this.#built;
+  }
+
+  /**
+   * A file's expressions may take for ever, its replacements fill the memory, its rules be of a wrong form that shows only
+   * now. A tokenizer that was stopped in the middle is built anew.
+   */
+  #bounded<Result>(milliseconds: number, work: () => Result): Result {
+    const { path } = this.#source;
+    try {
+      return withinTime(milliseconds, `The tokenizer of ${path}`, work);
+    } catch (error) {
+      this.#built = undefined;
+      if (error instanceof UserError) throw error;
+      throw new UserError(`The tokenizer of ${path} cannot be used: ${reasonOf(error)}.`, { cause: error });
+    }
   }
 }
 

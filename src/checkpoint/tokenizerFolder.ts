@@ -2,9 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as UntypedTokenizer } from '@huggingface/tokenizers';
-import { messageOf, UserError } from '../protocol/errors.ts';
+import { reasonOf, UserError } from '../protocol/errors.ts';
 import { exists, isJsonObject, readJsonObject, readOptionalJsonObject, type JsonObject } from './files.ts';
 import { bytesOfByteLevel, byteOf } from './gguf/textEncodings.ts';
+import { checkTokenizerForm } from './tokenizerForm.ts';
 import { normalizerRules, postProcessorRules, preTokenizerRules } from './tokenizerRules.ts';
 import type {
   AddedToken,
@@ -53,6 +54,7 @@ export async function readTokenizerFolder(folder: string): Promise<TokenizerSour
   const json = await readJsonObject(path);
   const config = (await readOptionalJsonObject(join(folder, 'tokenizer_config.json'))) ?? {};
   const { tokenizer, idOf, ...sizes } = readVocabulary(json, path);
+  checkTokenizerForm(json, path);
   const rules = {
     normalizer: normalizerRules(tokenizer.normalizer),
     pre_tokenizer: preTokenizerRules(tokenizer.pre_tokenizer, path),
@@ -125,7 +127,8 @@ class FolderTokenizerModel implements TokenizerModel {
     try {
       return new HuggingFaceTokenizer({ ...tokenizer, added_tokens: addedTokens }, config);
     } catch (error) {
-      throw new UserError(`${path} cannot be used: ${messageOf(error)}`);
+      if (error instanceof UserError) throw error;
+      throw new UserError(`${path} cannot be used: ${reasonOf(error)}.`, { cause: error });
     }
   }
 }

@@ -1,6 +1,7 @@
 /** One comparison from request to events: loads what it names, builds the prompts, decodes. Used by CLI and engine. */
 import { readVirtualTokens, type VirtualTokens } from '../checkpoint/virtualTokens.ts';
 import { Decoder } from '../decoder/decoder.ts';
+import type { DecoderOptions } from '../decoder/types.ts';
 import type { LoraAdapter } from '../checkpoint/types.ts';
 import { adapterOf, buildVariant, virtualTokenCount, type AdapterKind } from '../evaluation/variants.ts';
 import {
@@ -20,6 +21,7 @@ import type {
 import type { EncodeRequest } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { PromptTemplates } from '../spring/prompts.ts';
+import { whileOpening } from './openFiles.ts';
 
 /** Decoder settings that only the command line and tests set. */
 export interface ComparisonOptions {
@@ -58,7 +60,7 @@ export class ComparisonEngine {
     await this.unload();
     const { model, device, precision } = selection;
     let shownPercent = -1;
-    const decoder = await Decoder.open(folder, {
+    const options: DecoderOptions = {
       device,
       precision,
       signal,
@@ -71,7 +73,8 @@ export class ComparisonEngine {
       onNotice: (message) => {
         if (this.model) this.listener.onModelChanged?.(this.model, message);
       },
-    });
+    };
+    const decoder = await whileOpening(folder, () => Decoder.open(folder, options));
     this.loaded = { key, decoder, model, folder };
     return decoder;
   }
@@ -156,7 +159,8 @@ async function readTokenFile(
     throw new UserError(`The variant ${needed} needs virtual tokens, but no embedding file is chosen.`);
   }
   const file = await resolveTokenFile(request.tokenFile);
-  return readVirtualTokens(file, { hiddenSize: decoder.checkpoint.config.hiddenSize });
+  const { hiddenSize } = decoder.checkpoint.config;
+  return whileOpening(file, () => readVirtualTokens(file, { hiddenSize }));
 }
 
 /** The passages of a request to encode, then the placebo's. */

@@ -14,6 +14,7 @@ import { overview } from '../hub/overview.ts';
 import { resolveModel } from '../hub/resolve.ts';
 import type { ModelInfo, TokenFileInfo } from '../protocol/comparison.ts';
 import { messageOf } from '../protocol/errors.ts';
+import { whileOpening } from './openFiles.ts';
 
 /** The built-in model's name. */
 const demo = 'demo';
@@ -47,7 +48,7 @@ export async function inspectModel(model: string, extensionFolder: string): Prom
   let folder = '';
   try {
     folder = await resolveModel(model, { extensionFolder });
-    const checkpoint = await openCheckpoint(folder);
+    const checkpoint = await whileOpening(folder, () => openCheckpoint(folder));
     const { config, weightBytes, format } = checkpoint;
     return {
       ...{ id: model, name, folder, source: sourceOf(model, folder), weightBytes },
@@ -92,7 +93,9 @@ export async function inspectTokenFile(path: string, extensionFolder: string): P
   const source = path.startsWith(join(extensionFolder, 'media')) ? 'built-in' : cached ? 'hub' : 'folder';
   const name = basename(path);
   try {
-    const { count, hiddenSize, dtype, sha256, metadata } = await readVirtualTokens(path);
+    const { count, hiddenSize, dtype, sha256, metadata } = await whileOpening(path, () =>
+      readVirtualTokens(path),
+    );
     const { backbone, backboneFingerprint } = metadata;
     return {
       ...{ path, name, source, rows: count, hiddenSize, dtype, sha256 },

@@ -11,10 +11,13 @@ import {
 } from 'vscode-jsonrpc/node';
 import type { EngineRole } from '../protocol/engine.ts';
 import { notify, serve } from './channel.ts';
+import { noteOpenFiles } from './openFiles.ts';
 
 interface ProgramOptions {
   /** The folder that holds media/demo. */
   extensionFolder: string;
+  /** Where it is noted which files are being opened (openFiles.ts). */
+  notesFolder?: string;
 }
 
 // A role loads only what it needs: the index process has no use for the inference library.
@@ -43,8 +46,10 @@ if (!Object.hasOwn(roles, role)) {
   process.stderr.write(`"${role}" is no engine role: expected ${Object.keys(roles).join(', ')}.\n`);
   process.exit(2);
 }
+const options = JSON.parse(json) as ProgramOptions;
+noteOpenFiles(options.notesFolder);
 const connection = createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process));
-await roles[role as EngineRole](connection, JSON.parse(json) as ProgramOptions);
+await roles[role as EngineRole](connection, options);
 // Without the window there is nobody to work for.
 process.on('disconnect', () => process.exit());
 connection.listen();

@@ -1,4 +1,5 @@
 /** Answers every question of a data set under every condition, many prompts in one batch, and scores the answers. */
+import { strip } from '../checkpoint/pythonText.ts';
 import { contextLength } from '../checkpoint/ropeConfig.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import type { Decoder } from '../decoder/decoder.ts';
@@ -73,7 +74,7 @@ async function answerBatch(
     if (event.type !== 'done') continue;
     const { item, condition } = jobs[event.index]!;
     const extracted = extractAnswer?.(event.generation.text, condition) ?? event.generation.text;
-    predictions[event.index] = toPrediction(item, condition, event.generation, extracted.trim());
+    predictions[event.index] = toPrediction(item, condition, event.generation, strip(extracted));
   }
   return predictions;
 }

@@ -13,6 +13,7 @@ import type { IndexState } from '../protocol/panel.ts';
 import { ChangeQueue } from '../retrieval/watch/changeQueue.ts';
 import type { Engines } from './engines.ts';
 import { indexOptions, section, setting } from './settings.ts';
+import { showWarning, type Log } from './show.ts';
 
 /** When changes become an update: after half a second of quiet; a branch switch looks at everything once. */
 const watching = { quiet: 500, atMost: 5000, many: 200 };
@@ -20,7 +21,7 @@ const watching = { quiet: 500, atMost: 5000, many: 200 };
 export class IndexService implements vscode.Disposable {
   readonly #engines: Engines;
   readonly #storage: vscode.Uri | undefined;
-  readonly #log: vscode.LogOutputChannel;
+  readonly #log: Log;
   readonly #changes = new vscode.EventEmitter<IndexState>();
   readonly onDidChange = this.#changes.event;
   readonly #disposables: { dispose: () => unknown }[] = [this.#changes];
@@ -33,7 +34,7 @@ export class IndexService implements vscode.Disposable {
   #abort: AbortController | null = null;
   readonly #queue = new ChangeQueue({ ...watching, update: (paths) => this.#takeChanges(paths) });
 
-  constructor(engines: Engines, storage: vscode.Uri | undefined, log: vscode.LogOutputChannel) {
+  constructor(engines: Engines, storage: vscode.Uri | undefined, log: Log) {
     this.#engines = engines;
     this.#storage = storage;
     this.#log = log;
@@ -226,7 +227,7 @@ export class IndexService implements vscode.Disposable {
     this.#notice = notice;
     this.#isCaughtUp = false;
     this.#log.warn(notice);
-    void vscode.window.showWarningMessage(
+    void showWarning(
       vscode.l10n.t(
         'The index was damaged or outdated and is built anew. The log says where the old file is.',
       ),

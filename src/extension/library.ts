@@ -3,21 +3,25 @@ import { isAbsolute } from 'node:path';
 import * as vscode from 'vscode';
 import { ggufChoices } from '../hub/ggufNames.ts';
 import type { ModelInfo, TokenFileInfo } from '../protocol/comparison.ts';
+import { EngineStoppedError } from '../engine/supervisor.ts';
 import type { LocalModel } from '../protocol/localModels.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import type { Engines } from './engines.ts';
 import { section, setting } from './settings.ts';
+import { type Log } from './show.ts';
 
 export const demoModel = 'demo';
 const usedModelsKey = 'springRag.usedModels';
 const mostUsedModels = 10;
 /** More embedding files than this are not looked for in a workspace. */
 const mostWorkspaceFiles = 50;
+/** Times that everything is looked at if the engine ends meanwhile; each file may end it twice. */
+const mostAttempts = 20;
 
 export class Library implements vscode.Disposable {
   readonly #engines: Engines;
   readonly #extensionUri: vscode.Uri;
-  readonly #log: vscode.LogOutputChannel;
+  readonly #log: Log;
   readonly #changes = new vscode.EventEmitter<void>();
   readonly onDidChange = this.#changes.event;
   readonly #listeners: vscode.Disposable[] = [];
@@ -32,7 +36,7 @@ export class Library implements vscode.Disposable {
   constructor(
     engines: Engines,
     { extensionUri, globalState }: Pick<vscode.ExtensionContext, 'extensionUri' | 'globalState'>,
-    log: vscode.LogOutputChannel,
+    log: Log,
   ) {
     this.#engines = engines;
     this.#extensionUri = extensionUri;
@@ -109,31 +113,42 @@ export class Library implements vscode.Disposable {
     this.#changes.dispose();
   }
 
+  /** A file that ends the engine is not opened a third time: then all others can be looked at. */
   async #refresh(): Promise<void> {
-    try {
-      const installed = await this.#engines.index.request('listInstalled', {});
-      const listed = [demoModel, setting('model'), ...installed.models, ...(await this.#modelFolders())];
-      const models = [...new Set([...listed, ...this.#usedModels])];
-      const demoTokens = vscode.Uri.joinPath(this.#extensionUri, 'media', 'demo', 'spring-50.pt').fsPath;
-      const named = [
-        ...[demoTokens, setting('tokenFile')],
-        ...[...installed.tokenFiles, ...this.#addedTokenFiles],
-      ].filter((path) => path !== '');
-      const found = await this.#foundTokenFiles();
-      const [modelInfos, tokenFileInfos] = await Promise.all([
-        this.#engines.index.request('inspectModels', { models }),
-        this.#engines.index.request('inspectTokenFiles', { paths: [...new Set([...named, ...found])] }),
-      ]);
-      // A model that was used once and is gone is not news for the user.
-      this.#models = modelInfos.filter(({ id, problem }) => problem === undefined || listed.includes(id));
-      // A file that was only found and is something else (a checkpoint, say) is not news for the user.
-      this.#tokenFiles = tokenFileInfos.filter(
-        ({ path, problem }) => problem === undefined || named.includes(path),
-      );
-    } catch (error) {
-      this.#log.error(`Models and embedding files could not be listed: ${messageOf(error)}`);
+    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+      try {
+        await this.#look();
+        break;
+      } catch (error) {
+        const again = error instanceof EngineStoppedError && this.#engines.index.state === 'restarting';
+        if (again && attempt < mostAttempts) continue;
+        this.#log.error(`Models and embedding files could not be listed: ${messageOf(error)}`);
+        break;
+      }
     }
     this.#changes.fire();
+  }
+
+  async #look(): Promise<void> {
+    const installed = await this.#engines.index.request('listInstalled', {});
+    const listed = [demoModel, setting('model'), ...installed.models, ...(await this.#modelFolders())];
+    const models = [...new Set([...listed, ...this.#usedModels])];
+    const demoTokens = vscode.Uri.joinPath(this.#extensionUri, 'media', 'demo', 'spring-50.pt').fsPath;
+    const named = [
+      ...[demoTokens, setting('tokenFile')],
+      ...[...installed.tokenFiles, ...this.#addedTokenFiles],
+    ].filter((path) => path !== '');
+    const found = await this.#foundTokenFiles();
+    const [modelInfos, tokenFileInfos] = await Promise.all([
+      this.#engines.index.request('inspectModels', { models }),
+      this.#engines.index.request('inspectTokenFiles', { paths: [...new Set([...named, ...found])] }),
+    ]);
+    // A model that was used once and is gone is not news for the user.
+    this.#models = modelInfos.filter(({ id, problem }) => problem === undefined || listed.includes(id));
+    // A file that was only found and is something else (a checkpoint, say) is not news for the user.
+    this.#tokenFiles = tokenFileInfos.filter(
+      ({ path, problem }) => problem === undefined || named.includes(path),
+    );
   }
 
   /** Subfolders (or the folder itself) with a config.json, and the GGUF files in them. */

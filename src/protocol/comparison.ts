@@ -34,7 +34,8 @@ export interface AnswerSettings {
   alternatives?: number;
 }
 
-export type DeviceChoice = 'auto' | 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml';
+export const deviceChoices = ['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'] as const;
+export type DeviceChoice = (typeof deviceChoices)[number];
 /** `native`, `exact`: for models whose weights are quantised (see the decoder's Precision). */
 export const precisionChoices = ['auto', 'exact', 'native', 'f32', 'f16', 'int8', 'int4'] as const;
 export type PrecisionChoice = (typeof precisionChoices)[number];

@@ -117,7 +117,7 @@ describe('command line', () => {
     const refused: [string, string[], RegExp][] = [
       ['an empty question', [' '], /question is empty/],
       ['no source of passages', ['Q?'], /Where are the passages/],
-      ['a missing file', ['Q?', '--passages', 'nowhere.json'], /nowhere\.json cannot be read/],
+      ['a missing file', ['Q?', '--passages', 'nowhere.json'], /nowhere\.json is missing/],
       [
         'an unknown variant',
         ['Q?', '--passages', '@passages', '--variants', 'magic'],
@@ -277,7 +277,7 @@ describe('command line', () => {
       assert.equal(facts['parameters'], 6);
       assert.equal(facts['contextLength'], 128);
       assert.deepEqual(facts['types'], { F32: { tensors: 1, bytes: 24 } });
-      assert.match(spring('inspect', path).stdout, /name +"a\\u001b\[31mb"/);
+      assert.match(spring('inspect', path).stdout, /name +a\\x1b\[31mb/);
       assert.deepEqual(JSON.parse(spring('inspect', path, '--tensor', 'w', '--json').stdout), {
         name: 'w',
         type: 'F32',

@@ -1,7 +1,7 @@
 /** The prepared weights that are kept between sessions: which there are, and removing them. */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
-import { exists, readOptionalJsonObject } from '../files.ts';
+import { exists, isJsonObject, readOptionalJsonObject } from '../files.ts';
 import { keptFolderName, preparedPrecisions, type PreparedPrecision } from './folders.ts';
 
 /** The prepared weights of one checkpoint in one precision. */
@@ -67,8 +67,8 @@ async function keptIn(folder: string): Promise<KeptWeights | undefined> {
   const record = await readOptionalJsonObject(join(folder, 'record.json')).catch(() => undefined);
   const precision = preparedPrecisions.find((known) => known === record?.['precision']);
   if (!record || precision === undefined || !Array.isArray(record['sources'])) return undefined;
-  const sources = (record['sources'] as { file?: unknown }[]).flatMap(({ file }) =>
-    typeof file === 'string' ? [file] : [],
+  const sources = (record['sources'] as unknown[]).flatMap((source) =>
+    isJsonObject(source) && typeof source['file'] === 'string' ? [source['file']] : [],
   );
   const present = await Promise.all(sources.map(exists));
   const names = await readdir(folder);

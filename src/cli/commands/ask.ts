@@ -1,5 +1,6 @@
 /** `spring ask`: a question answered in several variants, side by side. */
 import type { RegisterCommand } from '../command.ts';
+import { readJsonText } from '../../checkpoint/textFile.ts';
 import { Option } from 'commander';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
@@ -17,7 +18,6 @@ import {
   addSamplingOptions,
   count,
   interruptSignal,
-  readJsonFile,
   type ModelOptions,
   type SamplingOptions,
 } from '../options.ts';
@@ -83,7 +83,7 @@ async function ask(question: string, options: AskOptions): Promise<void> {
   const variants = options.variants
     ? parseVariants(options.variants)
     : await defaultVariants(options, tokenFile);
-  const templates = options.templates ? parseTemplates(await readJsonFile(options.templates)) : undefined;
+  const templates = options.templates ? parseTemplates(await readJsonText(options.templates)) : undefined;
   const passages = await findPassages(question, options, signal);
   const retrievalMs = performance.now() - start;
   const view = options.json ? undefined : new AnswersView();
@@ -174,7 +174,7 @@ async function findPassages(question: string, options: AskOptions, signal: Abort
     options.top ?? 3,
     signal,
   );
-  for (const notice of notices) process.stderr.write(`${notice}\n`);
+  for (const notice of notices) process.stderr.write(`${printable(notice)}\n`);
   if (passages.length === 0) process.stderr.write('No passage matches the question.\n');
   return passages;
 }

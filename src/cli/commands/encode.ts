@@ -1,6 +1,7 @@
 /** `spring encode`: passages become adapters; or the start of all adapters is warmed up. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { readJsonText } from '../../checkpoint/textFile.ts';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readLoraAdapter, writeAdapter } from '../../checkpoint/lora.ts';
 import { contextLength } from '../../checkpoint/ropeConfig.ts';
@@ -15,7 +16,8 @@ import { describeProgress, openPassageEncoder, readFewShotFile } from '../../pra
 import { makeRecipe } from '../../prag/recipe.ts';
 import { warmUp } from '../../prag/warmUp.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
-import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
+import { visible } from '../../protocol/visible.ts';
+import { addModelOptions, count, interruptSignal, type ModelOptions } from '../options.ts';
 import { readPassagesFile } from '../passages.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
 import { openDecoder } from '../openDecoder.ts';
@@ -91,7 +93,7 @@ async function readPassages({ passages, augmented }: EncodeOptions): Promise<str
   if (augmented === undefined) {
     throw new UserError('Which passages? Give --passages FILE.json or --augmented FILE.json.');
   }
-  const questions = parseAugmentedData(await readJsonFile(augmented), augmented);
+  const questions = parseAugmentedData(await readJsonText(augmented), augmented);
   return [...new Set(questions.flatMap((question) => question.augmented.map(({ passage }) => passage)))];
 }
 
@@ -155,7 +157,7 @@ async function list(options: EncodeOptions): Promise<void> {
   for (const { passage, bytes: size, losses, lastUsed } of stored) {
     const last = losses.at(-1)?.toFixed(2) ?? '-';
     const day = lastUsed.toISOString().slice(0, 16).replace('T', ' ');
-    const start = passage.replaceAll(/\s+/g, ' ').slice(0, 60);
+    const start = visible(passage.replaceAll(/\s+/g, ' ').slice(0, 60));
     process.stdout.write(`${day}  ${(size / 1024).toFixed(0).padStart(7)} KiB  loss ${last}  ${start}\n`);
   }
   process.stdout.write(

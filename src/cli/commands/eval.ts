@@ -1,6 +1,7 @@
 /** `spring eval`: scores of several variants over a data set. */
 import { basename } from 'node:path';
 import { Option } from 'commander';
+import { readJsonText } from '../../checkpoint/textFile.ts';
 import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import type { Decoder } from '../../decoder/decoder.ts';
 import { compareConditions } from '../../evaluation/comparisons.ts';
@@ -20,14 +21,7 @@ import { extractAnswer, type ExtractionMode } from '../../prag/answerExtraction.
 import { describeProgress, openPassageEncoder, readFewShotFile } from '../../prag/passageAdapters.ts';
 import type { PassageEncoder } from '../../prag/encode.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
-import {
-  addModelOptions,
-  count,
-  counts,
-  interruptSignal,
-  readJsonFile,
-  type ModelOptions,
-} from '../options.ts';
+import { addModelOptions, count, counts, interruptSignal, type ModelOptions } from '../options.ts';
 import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from '../command.ts';
 
@@ -87,6 +81,12 @@ export const registerEval: RegisterCommand = (program) => {
 async function evaluate(options: EvalOptions): Promise<void> {
   const signal = interruptSignal();
   const data = await readEvaluationData(options.data);
+  if (data.unanswered.length > 0) {
+    const lines = data.unanswered.slice(0, 10).join(', ') + (data.unanswered.length > 10 ? ', …' : '');
+    process.stderr.write(
+      `Left out, because they have no gold answer: ${data.unanswered.length} (lines ${lines}).\n`,
+    );
+  }
   const conditions = await chooseConditions(options, data);
   const items = await chooseItems(options, data, conditions, signal);
   const folder = await resolveModel(options.model);
@@ -126,6 +126,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
       tokens: tokens ? { path: tokens.path, sha256: tokens.sha256, count: tokens.count } : null,
       data: { path: file, sha256 },
       items: items.length,
+      unanswered: data.unanswered.length,
       variants: summaries,
       comparisons: compareConditions(predictions),
       retrieval: passageQuality(items, conditions),
@@ -249,7 +250,7 @@ async function setUp(options: EvalOptions, setup: SetUp): Promise<Experiment> {
   const { items, conditions, tokens: virtualTokens, fewShot, signal } = setup;
   const { tokenizer } = setup.decoder;
   const templates = options.templates
-    ? parseTemplates(await readJsonFile(options.templates))
+    ? parseTemplates(await readJsonText(options.templates))
     : defaultTemplates;
   return {
     items,

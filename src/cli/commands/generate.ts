@@ -1,9 +1,9 @@
 /** `spring generate`: continues a prompt as it stands. */
-import { readFile } from 'node:fs/promises';
+import { readTextFile } from '../../checkpoint/textFile.ts';
 import { readLoraAdapter, mergeAdaptersCat } from '../../checkpoint/lora.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
-import { messageOf, UserError } from '../../protocol/errors.ts';
+import { UserError } from '../../protocol/errors.ts';
 import { tokenizeText } from '../../spring/tokenizePrompt.ts';
 import {
   addModelOptions,
@@ -104,7 +104,5 @@ async function promptText({ prompt, promptFile }: GenerateOptions): Promise<stri
     throw new UserError('Give the prompt by either --prompt or --prompt-file.');
   }
   if (prompt !== undefined) return prompt;
-  return readFile(promptFile!, 'utf8').catch((error: unknown) => {
-    throw new UserError(`The prompt file ${promptFile} cannot be read: ${messageOf(error)}`);
-  });
+  return (await readTextFile(promptFile!)).text;
 }

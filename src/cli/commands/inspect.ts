@@ -20,6 +20,7 @@ import { environmentCatalogue } from '../../hub/environmentCatalogue.ts';
 import { backbonesFor, fitOf } from '../../hub/fit.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { UserError } from '../../protocol/errors.ts';
+import { visible } from '../../protocol/visible.ts';
 import { count } from '../options.ts';
 import { bold } from '../terminal.ts';
 import type { RegisterCommand } from '../command.ts';
@@ -171,12 +172,7 @@ function describe(facts: Facts): string {
   return entries
     .map(
       ([name, value]) =>
-        `${bold(name.padEnd(width))}  ${typeof value === 'string' ? printable(value) : JSON.stringify(value)}`,
+        `${bold(name.padEnd(width))}  ${visible(typeof value === 'string' ? value : JSON.stringify(value))}`,
     )
     .join('\n');
-}
-
-/** Texts come out of files: control characters must not reach the terminal. */
-function printable(text: string): string {
-  return /[\p{Cc}\p{Cf}]/u.test(text) ? quoted(text) : text;
 }

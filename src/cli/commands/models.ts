@@ -7,6 +7,7 @@ import { machineMemory } from '../../hub/memory.ts';
 import { leastMemory, overview } from '../../hub/overview.ts';
 import type { OverviewRow } from '../../hub/overview.ts';
 import type { LocalModel } from '../../protocol/localModels.ts';
+import { visible } from '../../protocol/visible.ts';
 import { bold, dim } from '../terminal.ts';
 import type { RegisterCommand } from '../command.ts';
 
@@ -135,6 +136,7 @@ function section(title: string, table: readonly (readonly string[])[]): string[]
   );
   const lines = table.map((row) =>
     row
+      .map((cell) => visible(cell))
       .map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - stringWidth(cell))))
       .join('  ')
       .trimEnd(),

@@ -1,8 +1,8 @@
 /** `spring score`: how likely a model finds a text, token by token. */
-import { readFile } from 'node:fs/promises';
+import { readTextFile } from '../../checkpoint/textFile.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
-import { messageOf, UserError } from '../../protocol/errors.ts';
+import { UserError } from '../../protocol/errors.ts';
 import { tokenizeText } from '../../spring/tokenizePrompt.ts';
 import { addModelOptions, interruptSignal, type ModelOptions } from '../options.ts';
 import { openDecoder } from '../openDecoder.ts';
@@ -29,9 +29,7 @@ export const registerScore: RegisterCommand = (program) => {
 
 async function score(options: ScoreOptions): Promise<void> {
   const signal = interruptSignal();
-  const text = await readFile(options.textFile, 'utf8').catch((error: unknown) => {
-    throw new UserError(`The text file ${options.textFile} cannot be read: ${messageOf(error)}`);
-  });
+  const { text } = await readTextFile(options.textFile);
   const { model, device, precision } = options;
   const decoder = await openDecoder(model, await resolveModel(model), { device, precision, signal });
   try {

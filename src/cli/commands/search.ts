@@ -56,7 +56,7 @@ async function search(query: string, options: SearchCommandOptions): Promise<voi
   const { hits, mode, notices } = options.update
     ? await searchRepaired(index, [options.workspace], query, request)
     : await index.search(query, request);
-  for (const notice of notices) process.stderr.write(`${notice}\n`);
+  for (const notice of notices) process.stderr.write(`${printable(notice)}\n`);
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ query, mode, hits: hits.map(toJson), notices }, null, 2)}\n`);
   } else {

@@ -142,6 +142,7 @@ async function train(options: TrainOptions): Promise<void> {
   const start = performance.now();
   await checkOutput(options.out);
   const data = await readTrainingData(options.data);
+  if (data.leftOut > 0) process.stderr.write(`Left out, because they have no answer: ${data.leftOut}.\n`);
   const { items, validationItems } = await split(data.items, options);
   const folder = await resolveModel(options.model);
   const decoder = await openDecoder(options.model, folder, { device: 'cpu', precision: 'f32', signal });

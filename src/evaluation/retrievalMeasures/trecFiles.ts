@@ -1,6 +1,6 @@
 /** TREC's files of relevance judgements (qrels) and of rankings (runs): a line each, fields between white space. */
-import { readFile } from 'node:fs/promises';
-import { messageOf, UserError } from '../../protocol/errors.ts';
+import { readTextFile } from '../../checkpoint/textFile.ts';
+import { UserError } from '../../protocol/errors.ts';
 
 /** By question, by document: 1 and more is relevant, 0 and less is not. */
 export type Judgements = Map<string, Map<string, number>>;
@@ -86,11 +86,8 @@ function repeated(where: string, question: string, document: string): UserError 
 }
 
 async function readLines(file: string, fieldCount: number, format: string): Promise<Line[]> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new UserError(`${file} cannot be read: ${messageOf(error)}`);
-  });
+  const { text } = await readTextFile(file);
   const lines = text
-    .replace(/^\uFEFF/, '')
     .split('\n')
     .map((line, index) => ({ text: line.trim(), where: `${file}, line ${index + 1}` }))
     .filter((line) => line.text !== '' && !line.text.startsWith('#'))

@@ -104,21 +104,18 @@ function checkItems(first: Group, group: Group): void {
 }
 
 function sharedMetrics(groups: readonly Group[]): string[] {
-  const metricsOf = ({ byItem }: Group): string[] => Object.keys([...byItem.values()][0]!.scores);
-  for (const group of groups) {
-    const expected = metricsOf(group);
-    for (const { scores, where } of group.byItem.values()) {
-      const missing = expected.find((metric) => scores[metric] === undefined);
+  const metricsOf = groups.map(({ byItem }) => [
+    ...new Set([...byItem.values()].flatMap(({ scores }) => Object.keys(scores))),
+  ]);
+  groups.forEach(({ variant, byItem }, index) => {
+    for (const { scores, where } of byItem.values()) {
+      const missing = metricsOf[index]!.find((metric) => scores[metric] === undefined);
       if (missing !== undefined) {
-        throw new UserError(
-          `${where} has no number in "${missing}", other answers of ${group.variant} have.`,
-        );
+        throw new UserError(`${where} has no number in "${missing}", other answers of ${variant} have.`);
       }
     }
-  }
-  const metrics = metricsOf(groups[0]!).filter((metric) =>
-    groups.every((group) => metricsOf(group).includes(metric)),
-  );
+  });
+  const metrics = metricsOf[0]!.filter((metric) => metricsOf.every((others) => others.includes(metric)));
   if (metrics.length > 0) return metrics;
   throw new UserError(
     'The answers share no metric: expected numbers such as "exactMatch" or "f1" in every line.',

@@ -8,6 +8,8 @@ import type { OverviewRow } from '../../hub/overview.ts';
 
 export interface GgufItem {
   label: string;
+  /** Of VS Code's icons. */
+  icon: string;
   description: string;
   detail: string;
   /** What names it: `owner/name:TAG`. */
@@ -30,7 +32,8 @@ export function ggufItems(
       const fits = memoryFit(needed, memory);
       const tag = tagOf(choice, choices);
       return {
-        label: `$(${fits === 'too-large' ? 'warning' : choice === recommended ? 'star' : 'cloud-download'}) ${tag}`,
+        label: tag,
+        icon: fits === 'too-large' ? 'warning' : choice === recommended ? 'star' : 'cloud-download',
         description: choice === recommended ? `${formatBytes(bytes)}, recommended` : formatBytes(bytes),
         detail: {
           runs: `runs here, about ${formatBytes(needed)} of memory`,

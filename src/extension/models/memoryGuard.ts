@@ -10,6 +10,7 @@ import type { LocalModel } from '../../protocol/localModels.ts';
 import { CancelledError } from '../../protocol/errors.ts';
 import { setting } from '../settings.ts';
 import { fileMemoryWarning, memoryWarning } from './memoryWarning.ts';
+import { showWarning } from '../show.ts';
 
 export class MemoryGuard {
   /** Told once in this window; asking again would be nagging. */
@@ -66,7 +67,7 @@ export class MemoryGuard {
       title: vscode.l10n.t('Choose Another'),
       isCloseAffordance: true,
     };
-    const chosen = await vscode.window.showWarningMessage<vscode.MessageItem>(
+    const chosen = await showWarning<vscode.MessageItem>(
       warning,
       { modal: true },
       { title: anyway },

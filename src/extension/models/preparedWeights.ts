@@ -7,6 +7,7 @@ import { formatBytes } from '../../hub/format.ts';
 import { isGgufName, stemOf } from '../../hub/ggufNames.ts';
 import type { ModelInfo } from '../../protocol/comparison.ts';
 import type { ModelParts } from './parts.ts';
+import { pickMany, showInformation } from '../show.ts';
 
 /** Those of the model in a folder. */
 export function preparedOf(modelFolder: string): Promise<KeptWeights[]> {
@@ -28,14 +29,14 @@ export async function removePrepared(
   const kept =
     modelFolder === undefined ? await listKept(defaultQuantizedFolder()) : await preparedOf(modelFolder);
   if (kept.length === 0) {
-    void vscode.window.showInformationMessage(
+    void showInformation(
       vscode.l10n.t(
         'There are no prepared weights: they are made when a quantised model is first run, or another in int8 or int4.',
       ),
     );
     return false;
   }
-  const picked = await vscode.window.showQuickPick(
+  const picked = await pickMany(
     kept.map((weights) => ({
       label: modelNameOf(weights, library.models),
       description: `${weights.precision}, ${formatBytes(weights.bytes)}`,
@@ -46,7 +47,6 @@ export async function removePrepared(
       weights,
     })),
     {
-      canPickMany: true,
       title: vscode.l10n.t('Remove prepared weights (they are made again when they are needed)'),
     },
   );
@@ -56,7 +56,7 @@ export async function removePrepared(
   if (engines.inference.state === 'running') await engines.inference.request('unload', {});
   await removeKept(chosen);
   hub.changed();
-  void vscode.window.showInformationMessage(
+  void showInformation(
     vscode.l10n.t('Prepared weights were removed: {0} freed.', formatBytes(bytesOf(chosen))),
   );
   return true;

@@ -10,6 +10,7 @@ import { downloadedGguf } from './ggufItems.ts';
 import type { ModelParts } from './parts.ts';
 import { bytesOf, preparedOf } from './preparedWeights.ts';
 import { licenceText, stateText } from './rowText.ts';
+import { pickOne, showInformation, showWarning } from '../show.ts';
 
 /** Whether a row is a download, whole or not, that can be removed. */
 export function isRemovable({ entry, state }: OverviewRow): boolean {
@@ -26,12 +27,12 @@ export async function removeDownload(parts: ModelParts): Promise<boolean> {
   );
   const rows = [...listed.filter(isRemovable), ...others];
   if (rows.length === 0) {
-    void vscode.window.showInformationMessage(
+    void showInformation(
       vscode.l10n.t('Nothing of the Hub is on this machine (looked in {0}).', parts.hub.cacheDir),
     );
     return false;
   }
-  const picked = await vscode.window.showQuickPick(
+  const picked = await pickOne(
     rows.map((row) => ({
       label: row.entry.title,
       description: stateText(row),
@@ -60,7 +61,7 @@ export async function removeRow(parts: ModelParts, row: OverviewRow): Promise<bo
   const prepared = path === null || entry.kind === 'token-file' ? [] : await preparedOf(path);
   const freedBytes = plan.freedBytes + bytesOf(prepared);
   const removeLabel = vscode.l10n.t('Remove');
-  const chosen = await vscode.window.showWarningMessage(
+  const chosen = await showWarning(
     vscode.l10n.t('Remove {0} from this machine? This frees {1}.', entry.title, formatBytes(freedBytes)),
     {
       modal: true,
@@ -90,8 +91,6 @@ export async function removeRow(parts: ModelParts, row: OverviewRow): Promise<bo
   }
   await library.refresh();
   hub.changed();
-  void vscode.window.showInformationMessage(
-    vscode.l10n.t('{0} was removed: {1} freed.', entry.title, formatBytes(freedBytes)),
-  );
+  void showInformation(vscode.l10n.t('{0} was removed: {1} freed.', entry.title, formatBytes(freedBytes)));
   return true;
 }

@@ -14,6 +14,7 @@ import { modelSections } from './modelItems.ts';
 import type { ModelParts } from './parts.ts';
 import { removeRow } from './removal.ts';
 import { pickFromSections } from './sectionPick.ts';
+import { askForText, pickOne, showWarning, withProgress } from '../show.ts';
 
 /** The name (or folder) of a model that is on this machine now; undefined: the user chose none. */
 export async function chooseModel(parts: ModelParts, current: string | null): Promise<string | undefined> {
@@ -44,7 +45,7 @@ export async function chooseModel(parts: ModelParts, current: string | null): Pr
         if (choice.local && !(await memoryGuard.confirmLocal(choice.local))) continue;
         return choice.model;
       case 'misfit':
-        await vscode.window.showWarningMessage(choice.message, { modal: true });
+        await showWarning(choice.message, { modal: true });
         continue;
       case 'download':
         if (!(await memoryGuard.confirmPick(choice.row))) continue;
@@ -130,10 +131,13 @@ async function withQuantization(hub: HubModels, name: string): Promise<string | 
   }
   if (!isGgufRepository(remote)) return name;
   const items = ggufItems(remote.files, machineMemory());
-  const picked = await vscode.window.showQuickPick(items, {
-    title: repository,
-    placeHolder: vscode.l10n.t('Quantisation: the larger the file, the nearer to the original'),
-  });
+  const picked = await pickOne(
+    items.map(({ icon, ...item }) => ({ ...item, iconPath: new vscode.ThemeIcon(icon) })),
+    {
+      title: repository,
+      placeHolder: vscode.l10n.t('Quantisation: the larger the file, the nearer to the original'),
+    },
+  );
   return picked && `${name}:${picked.tag}`;
 }
 
@@ -143,7 +147,7 @@ export async function lookAtRepository(
   repository: string,
   revision = 'main',
 ): Promise<RemoteRepository> {
-  return vscode.window.withProgress(
+  return withProgress(
     {
       location: vscode.ProgressLocation.Notification,
       title: vscode.l10n.t('Looking at {0}', repository),
@@ -159,7 +163,7 @@ export async function lookAtRepository(
 
 /** An input box for `owner/name`; undefined if the user closed it. */
 export async function askForRepository(title: string, prompt: string): Promise<string | undefined> {
-  const typed = await vscode.window.showInputBox({
+  const typed = await askForText({
     title,
     prompt,
     placeHolder: 'owner/name',

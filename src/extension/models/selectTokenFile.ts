@@ -13,6 +13,7 @@ import { removeRow } from './removal.ts';
 import { pickFromSections } from './sectionPick.ts';
 import { askForRepository, lookAtRepository, requireTrust } from './selectModel.ts';
 import { tokenFileSections } from './tokenFileItems.ts';
+import { pickOne, showWarning } from '../show.ts';
 
 /** The path of an embedding file that is on this machine now; undefined: the user chose none. */
 export async function chooseTokenFile(parts: ModelParts, state: PanelState): Promise<string | undefined> {
@@ -52,7 +53,7 @@ export async function chooseTokenFile(parts: ModelParts, state: PanelState): Pro
         return downloadTokenFile(parts, choice.row.entry);
       case 'misfit': {
         const selectModel = vscode.l10n.t('Select Model');
-        const chosen = await vscode.window.showWarningMessage(choice.message, selectModel);
+        const chosen = await showWarning(choice.message, selectModel);
         if (chosen === selectModel) void vscode.commands.executeCommand('springRag.selectModel');
         return undefined;
       }
@@ -96,7 +97,7 @@ async function fromRepository({ hub, downloads }: ModelParts): Promise<string | 
   if (files.length === 0) {
     throw new UserError(vscode.l10n.t('{0} has no .pt, .bin or .safetensors file.', repository));
   }
-  const picked = await vscode.window.showQuickPick(
+  const picked = await pickOne(
     files.map(({ path, size }) => ({ label: path, description: formatBytes(size) })),
     { title: repository, placeHolder: vscode.l10n.t('File of virtual tokens') },
   );

@@ -1,9 +1,12 @@
 /** A flat tree view over a list that changes. */
 import * as vscode from 'vscode';
+import { plain } from '../harmless.ts';
 
-/** A tree item as plain data. */
+/** A tree item as plain data. Its texts may come from files: they are shown as they stand. */
 export type Row = { [Key in keyof vscode.TreeItem]?: vscode.TreeItem[Key] } & {
   label: string;
+  description?: string;
+  tooltip?: string;
   children?: Row[];
 };
 
@@ -21,7 +24,7 @@ export function registerListView(
   const changed = new vscode.EventEmitter<void>();
   const provider: vscode.TreeDataProvider<Row> = {
     onDidChangeTreeData: changed.event,
-    getTreeItem: (row) => Object.assign(new vscode.TreeItem(row.label), row),
+    getTreeItem: (row) => Object.assign(new vscode.TreeItem(row.label), row, shownRow(row)),
     getChildren: (row) => (row ? (row.children ?? []) : rows()),
   };
   return vscode.Disposable.from(
@@ -53,5 +56,13 @@ function dropController(drop: (files: vscode.Uri[]) => unknown): vscode.TreeDrag
       });
       if (files.length > 0) await drop(files);
     },
+  };
+}
+
+function shownRow({ label, description, tooltip }: Row): Partial<Row> {
+  return {
+    label: plain(label),
+    ...(description !== undefined && { description: plain(description) }),
+    ...(tooltip !== undefined && { tooltip: plain(tooltip) }),
   };
 }

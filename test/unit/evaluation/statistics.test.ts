@@ -175,8 +175,10 @@ describe('paired comparisons', () => {
     refused([pair, source('other', { z: [0, 1, 1, 1] })], /other: z 4, with "2", "3" besides/);
     refused([{ name: 'r', answers: [...pair.answers, pair.answers[0]!] }], /answers question "0" as x again/);
     refused([pair, source('other', { z: [0, 1] }, 'bleu')], /share no metric/);
-    const holed = { ...pair.answers[1]!, scores: { accuracy: 1 } };
+    const holed = { ...pair.answers[1]!, scores: {} };
     refused([{ name: 'r', answers: [pair.answers[0]!, holed] }], /run, x 1 has no number in "f1"/);
+    // a number that is missing in the first line, too
+    refused([{ name: 'r', answers: [holed, pair.answers[0]!] }], /run, x 1 has no number in "f1"/);
     refused([], /no answers/);
   });
 });
@@ -205,7 +207,6 @@ describe('files of scored answers', () => {
     const good = '{"item": "1", "variant": "x", "f1": 1}';
     const cases: [string, RegExp][] = [
       ['{"item": "2", "variant": "x", "f1"', /broken\.jsonl, line 2 is not valid JSON/],
-      ['{"item": "2", "variant": "x", "f1": NaN}', /line 2 is not valid JSON/],
       ['{"item": "2", "variant": "x", "f1": 1e999}', /line 2: "f1" is out of the range/],
       ['{"variant": "x", "f1": 1}', /line 2 has no "item"/],
       ['{"item": "2", "f1": 1}', /line 2 has no "variant"/],
@@ -219,7 +220,13 @@ describe('files of scored answers', () => {
         line,
       );
     }
+    // Python writes NaN where nothing was measured
+    writeFileSync(file, `${good}\n{"item": "2", "variant": "x", "f1": NaN}\n`);
+    await assert.rejects(
+      async () => scoreTable(await readScoreFiles([file])),
+      (error) => error instanceof UserError && /line 2/.test(error.message) && /f1/.test(error.message),
+    );
     await assert.rejects(readScoreFiles([join(folder, 'missing')]), UserError);
-    await assert.rejects(readScoreFiles([folder]), /predictions\.jsonl cannot be read/);
+    await assert.rejects(readScoreFiles([folder]), /predictions\.jsonl is missing/);
   });
 });

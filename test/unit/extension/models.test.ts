@@ -222,11 +222,15 @@ describe('models of other programs in the quick pick', () => {
       ],
     ];
     assert.deepEqual(
-      ggufItems(files, memory).map(({ label, description, tag }) => [label, description, tag]),
+      ggufItems(files, memory).map(({ icon, label, description, tag }) => [
+        `${icon} ${label}`,
+        description,
+        tag,
+      ]),
       [
-        ['$(star) Q2_K', '2.0 GB, recommended', 'Q2_K'],
-        ['$(cloud-download) Q4_0', '4.0 GB', 'Q4_0'],
-        ['$(warning) Q8_0', '8.0 GB', 'Q8_0'],
+        ['star Q2_K', '2.0 GB, recommended', 'Q2_K'],
+        ['cloud-download Q4_0', '4.0 GB', 'Q4_0'],
+        ['warning Q8_0', '8.0 GB', 'Q8_0'],
       ],
     );
     assert.match(ggufItems(files, memory).at(-1)!.detail, /^needs more memory than this machine has: 10 GB$/);
