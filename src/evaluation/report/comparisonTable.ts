@@ -35,7 +35,10 @@ export function comparisonCells(comparison: PairedComparison): string[] {
   const { test, smallestDetectable } = comparison;
   const isShare = shares.has(metric) || test === 'mcnemar-exact';
   const number = (value: number): string => (isShare ? percent(value) : value.toPrecision(3));
-  const signed = (value: number): string => `${value > 0 ? '+' : ''}${number(value)}`;
+  const signed = (value: number): string => {
+    const text = number(value);
+    return Number(text) === 0 ? number(0) : `${value > 0 ? '+' : ''}${text}`;
+  };
   return [
     metric,
     variant,

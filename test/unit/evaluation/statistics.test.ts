@@ -4,11 +4,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { comparisonCells } from '../../../src/evaluation/report/comparisonTable.ts';
 import { bootstrapIntervals, defaultResampling } from '../../../src/evaluation/statistics/bootstrap.ts';
 import { smallestDetectable } from '../../../src/evaluation/statistics/detectable.ts';
 import { holm } from '../../../src/evaluation/statistics/holm.ts';
 import { exactMcNemar } from '../../../src/evaluation/statistics/mcnemar.ts';
-import { comparePaired } from '../../../src/evaluation/statistics/pairedComparison.ts';
+import { comparePaired, type PairedComparison } from '../../../src/evaluation/statistics/pairedComparison.ts';
 import { readScoreFiles } from '../../../src/evaluation/statistics/scoreFiles.ts';
 import { scoreTable, type ScoreSource } from '../../../src/evaluation/statistics/scoreTable.ts';
 import { signFlipTests } from '../../../src/evaluation/statistics/signFlip.ts';
@@ -228,5 +229,27 @@ describe('files of scored answers', () => {
     );
     await assert.rejects(readScoreFiles([join(folder, 'missing')]), UserError);
     await assert.rejects(readScoreFiles([folder]), /predictions\.jsonl is missing/);
+  });
+});
+
+describe('the table of comparisons', () => {
+  it('shows shares in points of percent with a sign, other numbers as they are, and no -0.0', () => {
+    const comparison: PairedComparison = {
+      ...{
+        baseline: 'a',
+        variant: 'b',
+        metric: 'f1',
+        items: 30,
+        difference: -0.0001,
+        interval: [-0.02, 0.0304],
+      },
+      ...{ p: 0.00042, pHolm: 0.25, won: 3, lost: 4, test: 'sign-flip', smallestDetectable: null },
+    };
+    assert.deepEqual(comparisonCells(comparison).slice(3), [
+      ...['30', '0.0', '-2.0 to +3.0', '3', '4', '4e-4', '0.250', '-'],
+    ]);
+    const tokens = comparisonCells({ ...comparison, metric: 'answerTokens', smallestDetectable: 1.234 });
+    assert.deepEqual(tokens.slice(4, 6), ['-0.000100', '-0.0200 to +0.0304']);
+    assert.equal(tokens.at(-1), '1.23');
   });
 });
