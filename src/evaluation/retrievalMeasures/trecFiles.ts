@@ -25,7 +25,7 @@ interface Line {
  */
 export async function readJudgements(file: string): Promise<Judgements> {
   const judgements: Judgements = new Map();
-  for (const { fields, where } of await readLines(file, 4, 'question iteration document relevance')) {
+  for (const { fields, where } of await readLines(file, 4, 4, 'question iteration document relevance')) {
     const [question, , document, relevance] = fields as [string, string, string, string];
     if (!/^[+-]?\d{1,9}$/.test(relevance)) {
       throw new UserError(`${where}: the relevance must be a whole number, not "${relevance}".`);
@@ -45,7 +45,12 @@ export async function readJudgements(file: string): Promise<Judgements> {
 export async function readRun(file: string): Promise<Rankings> {
   const rankings: Rankings = new Map();
   const seen = new Map<string, Set<string>>();
-  for (const { fields, where } of await readLines(file, 6, 'question Q0 document rank score name')) {
+  for (const { fields, where } of await readLines(
+    file,
+    6,
+    Infinity,
+    'question Q0 document rank score name',
+  )) {
     const [question, , document, , scoreText] = fields as [string, string, string, string, string];
     const score = Number(scoreText);
     if (!Number.isFinite(score)) {
@@ -85,7 +90,8 @@ function repeated(where: string, question: string, document: string): UserError 
   return new UserError(`${where}: the document ${document} stands twice for the question ${question}.`);
 }
 
-async function readLines(file: string, fieldCount: number, format: string): Promise<Line[]> {
+/** As trec_eval reads them: a run may have more fields, which say nothing. */
+async function readLines(file: string, least: number, most: number, format: string): Promise<Line[]> {
   const { text } = await readTextFile(file);
   const lines = text
     .split('\n')
@@ -93,10 +99,10 @@ async function readLines(file: string, fieldCount: number, format: string): Prom
     .filter((line) => line.text !== '' && !line.text.startsWith('#'))
     .map(({ text: line, where }) => ({ fields: line.split(/\s+/), where }));
   if (lines.length === 0) throw new UserError(`${file} holds no lines: expected "${format}".`);
-  const short = lines.find(({ fields }) => fields.length < fieldCount);
-  if (short) {
+  const wrong = lines.find(({ fields }) => fields.length < least || fields.length > most);
+  if (wrong) {
     throw new UserError(
-      `${short.where} has ${short.fields.length} fields: expected ${fieldCount}, "${format}", with white space between.`,
+      `${wrong.where} has ${wrong.fields.length} fields: expected ${least}, "${format}", with white space between.`,
     );
   }
   return lines;

@@ -148,6 +148,7 @@ describe('TREC files', () => {
   it('are refused with the line that is wrong', async () => {
     const cases: [read: (file: string) => Promise<unknown>, text: string, message: RegExp][] = [
       [readJudgements, '1 0 a 1\n1 0 b\n', /line 2 has 3 fields: expected 4/],
+      [readJudgements, '1 Q0 a 1 0.5 run\n', /line 1 has 6 fields: expected 4/],
       [readJudgements, '1 0 a high\n', /line 1: the relevance must be a whole number, not "high"/],
       [readJudgements, '1 0 a 1\n1 0 a 1\n', /line 2: the document a stands twice/],
       [readJudgements, '\n', /holds no lines/],
