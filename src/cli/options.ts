@@ -53,7 +53,7 @@ export function count(text: string): number {
   return Number(text);
 }
 
-/** Reads `1,10,50`. */
+/** Different whole numbers with commas between, such as `1,10,50`. */
 export function counts(text: string): number[] {
   const parts = text.split(',').map((part) => part.trim());
   if (!parts.every((part) => /^\d+$/.test(part))) {

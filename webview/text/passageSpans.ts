@@ -1,3 +1,4 @@
+/** Which words of an answer stand in a passage, and in which one. */
 import { wordsOf, type Span, type Word } from './words.ts';
 
 /** A stretch of an answer that stands word for word in a passage. */

@@ -1,10 +1,10 @@
 /** `spring ask`: a question answered in several variants, side by side. */
+import type { RegisterCommand } from '../command.ts';
 import { readJsonText } from '../../checkpoint/textFile.ts';
-import type { RegisterCommand } from './index.ts';
 import { Option } from 'commander';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { ComparisonEngine } from '../../engine/comparison.ts';
-import { loadCatalogue } from '../../hub/catalogue.ts';
+import { environmentCatalogue } from '../../hub/environmentCatalogue.ts';
 import { fitOf } from '../../hub/fit.ts';
 import {
   openTokenFiles,
@@ -180,7 +180,7 @@ async function warnOfMisfit(
   if (files.length === 0) return;
   const { hiddenSize } = (await openCheckpoint(folder)).config;
   for (const { tokens } of files) {
-    const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, loadCatalogue());
+    const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, environmentCatalogue());
     if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
   }
 }

@@ -4,12 +4,13 @@ import { Option } from 'commander';
 import { readJsonText } from '../../checkpoint/textFile.ts';
 import { checkWidth } from '../../checkpoint/virtualTokens.ts';
 import type { Decoder } from '../../decoder/decoder.ts';
+import { compareConditions } from '../../evaluation/comparisons.ts';
 import { conditionKey, expandConditions, type Condition } from '../../evaluation/conditions.ts';
 import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
 import { PredictionFile, type ExperimentSettings, type Prediction } from '../../evaluation/predictions.ts';
 import { readEvaluationData, type EvaluationData, type EvaluationItem } from '../../evaluation/questions.ts';
 import { writeResults } from '../../evaluation/report/writeResults.ts';
-import { retrieveForItems } from '../../evaluation/retrieval.ts';
+import { passageQuality, retrieveForItems } from '../../evaluation/retrieval.ts';
 import { summarize, summaryTable } from '../../evaluation/summary.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { openTokenFiles, tokenFileOf, type ChosenTokenFile } from '../../methods/chooseVariants.ts';
@@ -34,7 +35,7 @@ import {
   type ModelOptions,
 } from '../options.ts';
 import { openDecoder } from '../openDecoder.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface EvalOptions extends ModelOptions, PragCommandOptions {
   extraction: 'auto' | ExtractionMode;
@@ -146,8 +147,11 @@ async function evaluate(options: EvalOptions): Promise<void> {
       items: items.length,
       unanswered: data.unanswered.length,
       variants: summaries,
+      comparisons: compareConditions(predictions),
+      retrieval: passageQuality(items, conditions),
     };
-    if (options.out !== undefined) await writeResults(options.out, result, settings, conditions, predictions);
+    if (options.out !== undefined)
+      await writeResults(options.out, result, settings, conditions, predictions, items);
     process.stdout.write(
       options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summaryTable(summaries)}\n`,
     );

@@ -19,8 +19,8 @@ import { fileOfLabel, tokenFileLabels } from '../../../src/protocol/tokenFileLab
 const otherMeanings: Readonly<Record<string, RegExp>> = {
   // a kind of model, beside base models
   chat: /^src\/(hub\/|extension\/models\/|engine\/inspection|cli\/commands\/(download|models)\.ts)/,
-  // the command line's own name
-  spring: /^src\/cli\/main\.ts$/,
+  // the name of the command, also as the tag of a TREC run
+  spring: /^src\/(cli\/main|evaluation\/report\/writeResults)\.ts$/,
   // a style
   prompt: /^webview\/views\/column\.ts$/,
 };
