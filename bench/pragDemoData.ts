@@ -10,6 +10,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { readEvaluationData, type EvaluationItem } from '../src/evaluation/questions.ts';
 import { retrieveForItems } from '../src/evaluation/retrieval.ts';
+import { LocalRetriever } from '../src/retrieval/localRetriever.ts';
 import { formatAugmentedData, type AugmentedPassage } from '../src/prag/augmentedData.ts';
 import { questionsPerPassage, type QuestionAnswer } from '../src/prag/questionAnswers.ts';
 
@@ -29,7 +30,8 @@ const [source = 'samples/questions', target = 'bench/out/qa-docs-augmented.json'
 const documents = resolve(import.meta.dirname, '../samples/workspace');
 const patterns = learnPatterns((await readEvaluationData(join(source, 'qa-train.jsonl'))).items);
 const { items } = await readEvaluationData(join(source, 'qa-docs.jsonl'));
-const retrieved = await retrieveForItems(items, documents, passagesPerQuestion);
+using retriever = LocalRetriever.open(documents);
+const retrieved = await retrieveForItems(items, retriever, passagesPerQuestion);
 const known = new Map<string, AugmentedPassage | undefined>();
 for (const { text } of retrieved.flatMap(({ passages }) => passages)) {
   if (!known.has(text)) known.set(text, augment(text, patterns));

@@ -2,8 +2,8 @@
 import { readJsonText } from '../checkpoint/textFile.ts';
 import type { Passage } from '../protocol/passages.ts';
 import { UserError } from '../protocol/errors.ts';
-import { passageText } from '../retrieval/passageText.ts';
-import { retrievePassages } from '../retrieval/workspace.ts';
+import { LocalRetriever } from '../retrieval/localRetriever.ts';
+import { prepared, retrievePassages } from '../retrieval/retriever.ts';
 
 /**
  * Reads a passages file: a JSON array of strings or of `{text, path?, startLine?, endLine?}`.
@@ -41,12 +41,9 @@ export async function retrieveFromWorkspace(
   top: number,
   signal: AbortSignal,
 ): Promise<{ passages: Passage[]; notices: string[] }> {
-  const { hits, notices } = await retrievePassages(folder, question, top, { signal });
-  const passages = hits.map((hit) => {
-    const { path, startLine, endLine, score } = hit;
-    return { text: passageText(hit), path, startLine, endLine, score };
-  });
-  return { passages, notices };
+  using retriever = LocalRetriever.open(folder);
+  await prepared(retriever, signal);
+  return await retrievePassages(retriever, question, top, signal);
 }
 
 function checkedText(text: unknown, where: string): string {

@@ -5,8 +5,7 @@ import { localModels } from '../hub/localModels.ts';
 import { AdapterStore, defaultStoreFolder } from '../prag/adapterStore.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { IndexLocation, IndexProgress as ReportedProgress, IndexSummary } from '../protocol/engine.ts';
-import { passageText } from '../retrieval/passageText.ts';
-import { searchRepaired } from '../retrieval/workspace.ts';
+import { LocalRetriever } from '../retrieval/localRetriever.ts';
 import { type IndexProgress, openIndex, type WorkspaceIndex } from '../retrieval/workspaceIndex.ts';
 import type { Handlers } from './channel.ts';
 import { inspectModel, inspectTokenFile, listInstalled } from './inspection.ts';
@@ -73,17 +72,10 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
       }),
     search: ({ query, count }, { signal }) =>
       using(async ({ index, location }) => {
-        const { hits } = await searchRepaired(index, location.folders, query, { limit: count, signal });
+        const retriever = new LocalRetriever(index, location.folders);
+        const { hits } = await retriever.search(query, { limit: count, signal });
         const folders = await namesOfRealFolders(location.folders);
-        return hits.map((hit) => {
-          const { path, startLine, endLine, score, rank, bm25Rank, vectorRank, headings, folder } = hit;
-          return {
-            text: passageText(hit), // with its headings: what a prompt shows
-            ...{ path, startLine, endLine, score, rank, bm25Rank, vectorRank },
-            folder: folders.get(folder) ?? folder,
-            titlePath: headings,
-          };
-        });
+        return hits.map((hit) => ({ ...hit, folder: folders.get(hit.folder) ?? hit.folder }));
       }),
     samplePassages: ({ count }) => Promise.resolve(current().index.samplePassages(count)),
     listAdapters: async ({ storeFolder }) => {

@@ -1,7 +1,5 @@
-/** Passages for questions that come without: the best of a folder's documents; how good an experiment's passages are. */
-import { passageText } from '../retrieval/passageText.ts';
-import { defaultIndexFile } from '../retrieval/workspace.ts';
-import { openIndex } from '../retrieval/workspaceIndex.ts';
+/** Passages for questions that come without: the best that a retriever finds; how good an experiment's passages are. */
+import { prepared, retrievePassages, type Retriever } from '../retrieval/retriever.ts';
 import type { Condition } from './conditions.ts';
 import { mean } from './metrics.ts';
 import type { EvaluationItem } from './questions.ts';
@@ -9,27 +7,20 @@ import { answerStringMeasures } from './retrievalMeasures/answerStrings.ts';
 import type { Rankings } from './retrievalMeasures/trecFiles.ts';
 
 /**
- * The items with their best passages from the documents of a folder, whose index is brought up to date first.
+ * The items with their best passages, from a retriever that is brought up to date first.
  * @param top passages per question
  * @throws UserError, CancelledError
  */
 export async function retrieveForItems(
   items: readonly EvaluationItem[],
-  folder: string,
+  retriever: Retriever,
   top: number,
   signal?: AbortSignal,
 ): Promise<EvaluationItem[]> {
-  using index = openIndex(defaultIndexFile(folder));
-  const options = signal ? { signal } : {};
-  const update = index.update([folder], options);
-  while (!(await update.next()).done); // its progress is of no interest here
+  await prepared(retriever, signal);
   const result: EvaluationItem[] = [];
   for (const item of items) {
-    const { hits } = await index.search(item.question, { ...options, limit: top });
-    const passages = hits.map((hit) => {
-      const { path, startLine, endLine, score } = hit;
-      return { text: passageText(hit), path, startLine, endLine, score };
-    });
+    const { passages } = await retrievePassages(retriever, item.question, top, signal);
     result.push({ ...item, passages });
   }
   return result;

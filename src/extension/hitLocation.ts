@@ -1,6 +1,6 @@
 /** A search hit as a place that VS Code can open. */
 import * as vscode from 'vscode';
-import type { SearchHit } from '../protocol/engine.ts';
+import type { Passage } from '../protocol/passages.ts';
 
 /** Where a passage stands: its file and its whole lines. */
 export function hitLocation({
@@ -8,7 +8,7 @@ export function hitLocation({
   path,
   startLine = 1,
   endLine = startLine,
-}: Pick<SearchHit, 'folder' | 'path' | 'startLine' | 'endLine'>): vscode.Location {
+}: Pick<Passage, 'path' | 'startLine' | 'endLine'> & { folder: string }): vscode.Location {
   const uri = vscode.Uri.joinPath(vscode.Uri.file(folder), path ?? '');
   const last = Math.max(startLine, endLine) - 1;
   return new vscode.Location(uri, new vscode.Range(startLine - 1, 0, last, Number.MAX_SAFE_INTEGER));

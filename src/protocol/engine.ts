@@ -13,7 +13,10 @@ import type {
 } from './comparison.ts';
 import type { LocalModel } from './localModels.ts';
 import type { Passage } from './passages.ts';
+import type { SearchHit } from './search.ts';
 import type { TrainingEvent } from './training.ts';
+
+export type { SearchHit } from './search.ts';
 
 /** Never reported, or no parameters. */
 export type Nothing = Record<string, never>;
@@ -199,15 +202,6 @@ export interface IndexProgress {
   filesTotal: number | null;
   chunks: number;
   currentFile?: string;
-}
-
-export interface SearchHit extends Passage {
-  /** The workspace folder (absolute) that `path` is relative to. */
-  folder: string;
-  rank: number;
-  titlePath: string[];
-  bm25Rank: number | null;
-  vectorRank: number | null;
 }
 
 /** An adapter in the store. */

@@ -1,4 +1,12 @@
-import type { SearchHit } from './search/types.ts';
+/** What a prompt shows of a passage that was found. */
+import type { Passage } from '../protocol/passages.ts';
+import type { SearchHit } from '../protocol/search.ts';
+
+/** A hit as a passage of a prompt: the one way from what was found to what the model reads. */
+export function passageOf(hit: SearchHit): Passage {
+  const { path, startLine, endLine, score } = hit;
+  return { text: passageText(hit), path, startLine, endLine, score };
+}
 
 /**
  * A hit as a prompt should show it: its title path as Markdown headings, one line each, then the text without its

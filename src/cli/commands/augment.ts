@@ -12,6 +12,7 @@ import { defaultStoreFolder } from '../../prag/adapterStore.ts';
 import { chooseGenerator } from '../../prag/passageAdapters.ts';
 import { readEvaluationData } from '../../evaluation/questions.ts';
 import { retrieveForItems } from '../../evaluation/retrieval.ts';
+import { LocalRetriever } from '../../retrieval/localRetriever.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { addModelOptions, count, interruptSignal, type ModelOptions } from '../options.ts';
 import { readPassagesFile } from '../passages.ts';
@@ -123,7 +124,8 @@ async function readQuestions(options: AugmentCommandOptions, signal: AbortSignal
   }
   const data = (await readEvaluationData(options.data!)).items.slice(0, options.limit);
   const { workspace, top } = options;
-  const items = workspace === undefined ? data : await retrieveForItems(data, workspace, top, signal);
+  using retriever = workspace === undefined ? undefined : LocalRetriever.open(workspace);
+  const items = retriever ? await retrieveForItems(data, retriever, top, signal) : data;
   return items.map(({ question, goldAnswers, passages }) => ({
     question,
     answers: goldAnswers,

@@ -17,6 +17,7 @@ import { openTokenFiles, tokenFileOf, type ChosenTokenFile } from '../../methods
 import type { AnswerBackend } from '../../methods/backend.ts';
 import { LocalBackend } from '../../methods/localBackend.ts';
 import { planRequest } from '../../methods/prepare.ts';
+import { LocalRetriever } from '../../retrieval/localRetriever.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
 import { defaultEvaluation, methodOf, variantFrom, variantHelp } from '../../protocol/methods.ts';
 import { defaultTemplates, parseTemplates } from '../../spring/prompts.ts';
@@ -229,7 +230,10 @@ async function chooseItems(
 ): Promise<EvaluationItem[]> {
   const items = data.items.slice(0, options.limit);
   const most = Math.max(...conditions.map(({ passages }) => passages));
-  if (options.workspace !== undefined) return retrieveForItems(items, options.workspace, most, signal);
+  if (options.workspace !== undefined) {
+    using retriever = LocalRetriever.open(options.workspace);
+    return await retrieveForItems(items, retriever, most, signal);
+  }
   const wanted = options.passages === undefined || most > 0;
   if (wanted && items.every(({ passages }) => passages.length === 0)) {
     throw new UserError(

@@ -1,7 +1,8 @@
 /** `spring search`: the passages that a question would be answered from. */
 import { Option } from 'commander';
 import { openIndex } from '../../retrieval/workspaceIndex.ts';
-import { defaultIndexFile, searchRepaired } from '../../retrieval/workspace.ts';
+import { searchRepaired } from '../../retrieval/localRetriever.ts';
+import { defaultIndexFile } from '../../retrieval/workspace.ts';
 import type { SearchHit, SearchMode, SearchOptions } from '../../retrieval/search/types.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { count, interruptSignal } from '../options.ts';

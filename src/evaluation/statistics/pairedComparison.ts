@@ -93,7 +93,8 @@ export function comparePaired(
 
 function pairUp(conditions: readonly ScoredCondition[], wanted?: string): Pair[] {
   const name =
-    wanted ?? (conditions.some(({ variant }) => variant === referenceMethod) ? referenceMethod : conditions[0]!.id);
+    wanted ??
+    (conditions.some(({ variant }) => variant === referenceMethod) ? referenceMethod : conditions[0]!.id);
   const named = conditions.find(({ id }) => id === name);
   const ofVariant = conditions.filter(({ variant }) => variant === name);
   const candidates = named ? [named] : ofVariant;

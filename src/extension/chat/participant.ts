@@ -4,7 +4,8 @@ import { panelIcon } from '../icons.ts';
 import type { ComparisonRequest } from '../../protocol/comparison.ts';
 import { CancelledError, messageOf, UserError } from '../../protocol/errors.ts';
 import { formatVariant, referenceMethod, rowsMethod } from '../../protocol/methods.ts';
-import type { SearchHit } from '../../protocol/engine.ts';
+import type { Passage } from '../../protocol/passages.ts';
+import { passageOf } from '../../retrieval/passageText.ts';
 import type { IndexState } from '../../protocol/panel.ts';
 import type { ComparisonParts } from '../panel/comparison.ts';
 import type { ComparisonSession } from '../panel/comparisonSession.ts';
@@ -52,7 +53,7 @@ async function answer(
   const hits = await index.search(question, Math.max(1, session.state.inputs.passageCount), signal);
   for (const hit of hits) reply.reference(hit);
   await history.add(question);
-  const request = answerRequest(session, question, hits);
+  const request = answerRequest(session, question, hits.map(passageOf));
   await memoryGuard.beforeLoading(request, library.models);
   reply.progress(
     request.tokenFile === null
@@ -90,11 +91,7 @@ function sayWhatIsMissing(state: IndexState, reply: Reply): void {
 }
 
 /** One answer: with the embedding file if one fits, else from the passages alone. */
-function answerRequest(
-  session: ComparisonSession,
-  question: string,
-  passages: SearchHit[],
-): ComparisonRequest {
+function answerRequest(session: ComparisonSession, question: string, passages: Passage[]): ComparisonRequest {
   const { model, device, precision, tokenFile, k, settings } = session.state.inputs;
   if (model === null) throw new UserError('No model is selected: run "SPRING: Select Model".');
   return {

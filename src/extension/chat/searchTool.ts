@@ -5,6 +5,7 @@ import { plain } from '../harmless.ts';
 import type { IndexService } from '../indexService.ts';
 import { markdownText } from '../show.ts';
 import { abortSignalOf } from './cancellation.ts';
+import { passageOf } from '../../retrieval/passageText.ts';
 
 /** As the manifest's schema describes it; callers may ignore that. */
 interface SearchInput {
@@ -40,9 +41,10 @@ export function registerSearchTool(index: IndexService): vscode.Disposable {
       const state = await index.ensureIndexed(signal);
       if (state.kind !== 'ready') throw new Error(plain(whatIsMissing(state)));
       const hits = await index.search(query, count, signal);
-      const passages = hits.map(({ path, startLine, endLine, score, titlePath, text }) =>
-        JSON.stringify({ path, startLine, endLine, score, titlePath, text }),
-      );
+      const passages = hits.map((hit) => {
+        const { text, ...place } = passageOf(hit);
+        return JSON.stringify({ ...place, titlePath: hit.headings, text });
+      });
       const text = await withinBudget(passages, tokenizationOptions, token);
       return new vscode.LanguageModelToolResult([new vscode.LanguageModelTextPart(text)]);
     },

@@ -3,6 +3,7 @@ import type { SearchHit } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { PanelPassage } from '../../protocol/panel.ts';
 import type { Passage } from '../../protocol/passages.ts';
+import { passageOf } from '../../retrieval/passageText.ts';
 
 /** More passages are offered than are ticked, so that the user has something to choose from. */
 export const offeredPassages = 8;
@@ -13,19 +14,17 @@ export function mergeHits(
   before: readonly PanelPassage[],
   ticked: number,
 ): PanelPassage[] {
-  const retrieved = hits.map(
-    ({ folder, rank, titlePath, bm25Rank, vectorRank, ...passage }, place): PanelPassage => ({
-      id: `hit-${String(place + 1)}`,
-      passage,
-      folder,
-      ticked: place < ticked,
-      origin: 'retrieved',
-      rank,
-      titlePath,
-      bm25Rank,
-      vectorRank,
-    }),
-  );
+  const retrieved = hits.map((hit, place): PanelPassage => ({
+    id: `hit-${String(place + 1)}`,
+    passage: passageOf(hit),
+    folder: hit.folder,
+    ticked: place < ticked,
+    origin: 'retrieved',
+    rank: hit.rank,
+    titlePath: hit.headings,
+    bm25Rank: hit.bm25Rank,
+    vectorRank: hit.vectorRank,
+  }));
   return [...retrieved, ...before.filter((passage) => passage.origin !== 'retrieved')];
 }
 

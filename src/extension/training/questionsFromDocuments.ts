@@ -8,6 +8,7 @@ import type { Passage } from '../../protocol/passages.ts';
 import { pragOptions } from '../prag/pragOptions.ts';
 import type { TrainingParts } from './parts.ts';
 import { withProgress } from '../show.ts';
+import { passageOf } from '../../retrieval/passageText.ts';
 
 /** Passages beside the one that was asked about, as retrieval would give them. */
 const passagesPerExample = 5;
@@ -51,7 +52,7 @@ export async function makeQuestions(
               query: question,
               count: passagesPerExample,
             });
-            lines.push(exampleLine(question, answer, made.passage, hits));
+            lines.push(exampleLine(question, answer, made.passage, hits.map(passageOf)));
           }
         });
       };

@@ -2,8 +2,8 @@
 const rankConstant = 60;
 
 /** Scores 1 / (60 + rank), summed over the lists that have the item; ranks count from 1. */
-export function fuseRanks(rankings: readonly (readonly number[])[]): Map<number, number> {
-  const scores = new Map<number, number>();
+export function fuseRanks<Id>(rankings: readonly (readonly Id[])[]): Map<Id, number> {
+  const scores = new Map<Id, number>();
   for (const ranking of rankings) {
     ranking.forEach((id, index) => {
       scores.set(id, (scores.get(id) ?? 0) + 1 / (rankConstant + index + 1));

@@ -3,9 +3,8 @@ import { UserError } from '../../protocol/errors.ts';
 import { globMatcher } from '../files/glob.ts';
 import { parseHeadings, type IndexStore } from '../index/store.ts';
 import { searchBm25, type ScoredChunk } from './bm25.ts';
-import { fuseRanks } from './fusion.ts';
-import { areNearDuplicates, wordSet, type WordSet } from './nearDuplicates.ts';
-import type { SearchHit, SearchMode, SearchOptions, SearchResult } from './types.ts';
+import { candidatesFor, checkedLimit, rankCandidates, type FoundPassage } from './rankCandidates.ts';
+import type { SearchMode, SearchOptions, SearchResult } from './types.ts';
 
 /** The nearest chunks to a query by vectors; confined to `documents` if given. */
 export type VectorSearch = (
@@ -15,12 +14,8 @@ export type VectorSearch = (
   signal: AbortSignal | undefined,
 ) => Promise<ScoredChunk[]>;
 
-/** Candidates of each ranking: enough for fusion and for the duplicates that fall out. */
-const candidatesPerHit = 10;
-const fewestCandidates = 100;
-
 /**
- * Searches the index.
+ * Searches the index: its candidates by words and by vectors, ranked as those of any retriever.
  * @param vectors undefined: BM25 alone, for the reason given in `notices`
  * @throws UserError if `mode` asks for vectors that the index does not have
  */
@@ -31,9 +26,7 @@ export async function searchChunks(
   query: string,
   options: SearchOptions,
 ): Promise<SearchResult> {
-  const limit = options.limit ?? 10;
-  if (!Number.isInteger(limit) || limit < 1)
-    throw new UserError(`Cannot return ${limit} passages; ask for 1 or more.`);
+  const limit = checkedLimit(options);
   const mode: SearchMode = options.mode ?? (vectors ? 'hybrid' : 'bm25');
   if (mode !== 'bm25' && !vectors) {
     throw new UserError(
@@ -41,30 +34,13 @@ export async function searchChunks(
     );
   }
   const documents = options.pathGlob === undefined ? undefined : documentsMatching(store, options.pathGlob);
-  const count = Math.max(fewestCandidates, limit * candidatesPerHit);
-  const byWords = mode === 'vector' ? [] : searchBm25(store, query, count, documents);
-  const byVectors = mode === 'bm25' ? [] : await vectors!(query, count, documents, options.signal);
-  const wordRanks = ranksOf(byWords);
-  const vectorRanks = ranksOf(byVectors);
-  let scored: Map<number, number>;
-  if (mode === 'hybrid') scored = fuseRanks([byWords.map(({ id }) => id), byVectors.map(({ id }) => id)]);
-  else scored = new Map((mode === 'bm25' ? byWords : byVectors).map(({ id, score }) => [id, score]));
+  const count = candidatesFor(limit);
+  const words = mode === 'vector' ? [] : searchBm25(store, query, count, documents);
+  const nearest = mode === 'bm25' ? [] : await vectors!(query, count, documents, options.signal);
   const isWanted = options.pathGlob === undefined ? () => true : pathMatcher(options.pathGlob);
-  const candidates = loadCandidates(store, scored, isWanted);
-  for (const { id, hit } of candidates) {
-    hit.bm25Rank = wordRanks.get(id) ?? null;
-    hit.vectorRank = vectorRanks.get(id) ?? null;
-  }
-  return {
-    query,
-    mode,
-    hits: distinct(candidates, query, limit),
-    notices: mode === 'bm25' ? [...notices] : [],
-  };
-}
-
-function ranksOf(chunks: readonly ScoredChunk[]): Map<number, number> {
-  return new Map(chunks.map(({ id }, index) => [id, index + 1]));
+  const found = loadPassages(store, [...words, ...nearest], isWanted);
+  const hits = await rankCandidates(query, { found, words, nearest }, { ...options, mode, limit });
+  return { query, mode, hits, notices: mode === 'bm25' ? [...notices] : [] };
 }
 
 function pathMatcher(glob: string | readonly string[]): (path: string) => boolean {
@@ -79,65 +55,39 @@ function documentsMatching(store: IndexStore, glob: string | readonly string[]):
   ];
 }
 
-interface Candidate {
-  id: number;
-  hit: SearchHit;
-}
-
-/** The chunks with their places, best first; equal scores in the order of the files, so that results are repeatable. */
-function loadCandidates(
+/** Chunks with their places, in the order of the files, so that results are repeatable. */
+function loadPassages(
   store: IndexStore,
-  scored: ReadonlyMap<number, number>,
+  chunks: readonly ScoredChunk[],
   isWanted: (path: string) => boolean,
-): Candidate[] {
+): Map<number, FoundPassage> {
+  const ids = [...new Set(chunks.map(({ id }) => id))];
   const rows = store
     .prepare(
       `SELECT c.id, c.document, c.start_line, c.end_line, c.headings, c.heading_lines, c.text, f.folder, f.path
        FROM chunks c JOIN files f ON f.document = c.document
        WHERE c.id IN (SELECT value FROM json_each(?)) ORDER BY f.folder, f.path, c.start_line, c.id`,
     )
-    .all(JSON.stringify([...scored.keys()]));
-  const candidates = new Map<number, Candidate>();
+    .all(JSON.stringify(ids));
+  const found = new Map<number, FoundPassage>();
   for (const row of rows) {
     const id = Number(row['id']);
     const path = String(row['path']);
     if (!isWanted(path)) continue;
     const place = { path, startLine: Number(row['start_line']), endLine: Number(row['end_line']) };
-    const known = candidates.get(id);
+    const known = found.get(id);
     if (known) {
-      known.hit.duplicates.push(place);
+      known.duplicates.push(place);
       continue;
     }
-    const hit: SearchHit = {
+    found.set(id, {
       ...place,
       text: String(row['text']),
-      score: scored.get(id)!,
-      rank: 0,
-      bm25Rank: null,
-      vectorRank: null,
       headings: parseHeadings(row['headings']),
       headingLines: Number(row['heading_lines']),
       folder: String(row['folder']),
       duplicates: [],
-    };
-    candidates.set(id, { id, hit });
+    });
   }
-  return [...candidates.values()].sort((a, b) => b.hit.score - a.hit.score);
-}
-
-/** The first `limit` candidates that say different things. */
-function distinct(candidates: readonly Candidate[], query: string, limit: number): SearchHit[] {
-  const asked = wordSet(query).words;
-  const kept: { hit: SearchHit; words: WordSet }[] = [];
-  for (const { hit } of candidates) {
-    const words = wordSet(hit.text);
-    const twin = kept.find((other) => areNearDuplicates(words, other.words, asked));
-    if (twin) {
-      const { path, startLine, endLine } = hit;
-      twin.hit.duplicates.push({ path, startLine, endLine }, ...hit.duplicates);
-    } else if (kept.length < limit) {
-      kept.push({ hit: { ...hit, rank: kept.length + 1 }, words });
-    }
-  }
-  return kept.map(({ hit }) => hit);
+  return found;
 }

@@ -1,6 +1,19 @@
-import type { Passage } from '../../protocol/passages.ts';
+/** A search: what is asked and what comes back. */
+import type { SearchHit } from '../../protocol/search.ts';
+
+export type { SearchHit } from '../../protocol/search.ts';
 
 export type SearchMode = 'bm25' | 'vector' | 'hybrid';
+
+/**
+ * Puts candidates into another order, by a model that reads query and passage together, say. May leave some out; what it
+ * returns has the scores that it goes by.
+ */
+export type Reranker = (
+  query: string,
+  candidates: readonly SearchHit[],
+  signal: AbortSignal | undefined,
+) => Promise<SearchHit[]>;
 
 export interface SearchOptions {
   /** How many passages; 10 unless given. */
@@ -9,28 +22,9 @@ export interface SearchOptions {
   pathGlob?: string | readonly string[];
   /** Hybrid if the index has an embedding model and vectors, else BM25, unless given. */
   mode?: SearchMode;
+  /** Puts the candidates into another order before the best are taken. */
+  rerank?: Reranker;
   signal?: AbortSignal;
-}
-
-/** A passage found. `text` is as it stands in the document (extracted text for HTML, PDF and DOCX). */
-export interface SearchHit extends Passage {
-  path: string;
-  startLine: number;
-  endLine: number;
-  score: number;
-  /** Place in the result, from 1. */
-  rank: number;
-  /** Place in the list by BM25 or by vectors, from 1; null if that list does not have it. */
-  bm25Rank: number | null;
-  vectorRank: number | null;
-  /** The title path: the document's title and the headings above, outermost first. */
-  headings: string[];
-  /** How many lines at the start of `text` are the section's own heading. */
-  headingLines: number;
-  /** The workspace folder (absolute) that `path` is relative to. */
-  folder: string;
-  /** Where else the same text, or nearly the same, was found. */
-  duplicates: { path: string; startLine: number; endLine: number }[];
 }
 
 export interface SearchResult {

@@ -43,7 +43,7 @@ const handlers: Handlers<'index'> = {
         path: String(process.pid),
         folder: '/',
         rank: 1,
-        titlePath: [],
+        ...{ startLine: 1, endLine: 1, score: 1, headings: [], headingLines: 0, duplicates: [] },
         bm25Rank: null,
         vectorRank: null,
       },

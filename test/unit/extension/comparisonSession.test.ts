@@ -46,7 +46,7 @@ export const answer = (text: string): Answer => ({
 });
 const hit = (rank: number): SearchHit => ({
   ...{ text: `text ${rank}`, path: `file${rank}.md`, startLine: rank, endLine: rank + 1, score: 10 - rank },
-  ...{ folder: '/w', rank, titlePath: [], bm25Rank: rank, vectorRank: null },
+  ...{ folder: '/w', rank, headings: [], headingLines: 0, bm25Rank: rank, vectorRank: null, duplicates: [] },
 });
 const ready: IndexState = {
   ...{ kind: 'ready', files: 2, chunks: 20, errors: 0, updatedAt: '2026-01-01T00:00:00Z', contentHash: 'h' },

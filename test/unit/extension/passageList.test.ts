@@ -6,7 +6,7 @@ describe('passages of the panel', () => {
     const found = {
       bm25Rank: 1,
       vectorRank: null,
-      titlePath: [],
+      ...{ score: 1, headings: ['Title'], headingLines: 0, duplicates: [] },
       path: 'README.md',
       startLine: 1,
       endLine: 2,
@@ -25,6 +25,10 @@ describe('passages of the panel', () => {
         ['/home/two', false],
       ],
     );
-    for (const { passage } of passages) assert.ok(!('folder' in passage));
+    for (const { passage, titlePath } of passages) {
+      assert.ok(!('folder' in passage));
+      assert.deepEqual(titlePath, ['Title']);
+      assert.match(passage.text, /^# Title\nText of/);
+    }
   });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { UserError } from '../../../src/protocol/errors.ts';
 import { applicationId, schemaVersion } from '../../../src/retrieval/index/schema.ts';
-import { searchRepaired } from '../../../src/retrieval/workspace.ts';
+import { searchRepaired } from '../../../src/retrieval/localRetriever.ts';
 import { IndexDamagedError } from '../../../src/retrieval/workspaceIndex.ts';
 import { indexRole } from '../../../src/engine/indexRole.ts';
 import { lastOf, placesOf, TestWorkspace } from './workspace.ts';
