@@ -3,11 +3,13 @@ import { contextLength } from '../checkpoint/ropeConfig.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import type { FittedPrompt } from './context.ts';
 import type { Units } from './promptUnits.ts';
-import { Sampler } from './sampling.ts';
+import { contrast, Sampler } from './sampling.ts';
 import { TextStream, type DecodeText } from './textStream.ts';
 import type { DecoderEvent, Generation, GenerationSettings } from './types.ts';
 
 interface AnsweringOptions extends FittedPrompt {
+  /** Of contrastive decoding: the prompt that is subtracted. */
+  against?: { units: Units; strength: number } | undefined;
   /** The prompt's place in its comparison. */
   index: number;
   settings: GenerationSettings;
@@ -42,35 +44,40 @@ export class Answering {
     this.stream = new TextStream(options.decode, settings.stop);
     this.eosTokenIds = new Set(settings.ignoreEos ? [] : config.eosTokenIds);
     // the last new token is never fed back, so it needs no position
-    const room = Math.max(contextLength(config), units.length) - units.length + 1;
+    const longest = Math.max(units.length, options.against?.units.length ?? 0);
+    const room = Math.max(contextLength(config), longest) - longest + 1;
     this.maxNewTokens = Math.min(settings.maxNewTokens, room);
   }
 
-  /** The prompt and what has been answered so far. */
-  get units(): Units {
-    return [...this.options.units, ...this.tokenIds];
+  /** The prompt and what has been answered so far; with contrastive decoding also the prompt that is subtracted. */
+  get branches(): Units[] {
+    const { units, against } = this.options;
+    return [units, ...(against ? [against.units] : [])].map((prompt) => [...prompt, ...this.tokenIds]);
   }
 
-  /** Positions that prompt and answer need at most. */
+  /** Positions that a prompt and the answer need at most. */
   get capacity(): number {
-    return this.options.units.length + this.maxNewTokens;
+    const { units, against } = this.options;
+    return Math.max(units.length, against?.units.length ?? 0) + this.maxNewTokens;
   }
 
-  /** The token to feed next. */
-  get lastTokenId(): number {
-    return this.tokenIds.at(-1)!;
+  /** The token to feed next; undefined: there is none yet. */
+  get lastTokenId(): number | undefined {
+    return this.tokenIds.at(-1);
   }
 
   /**
-   * Chooses the next token from its logits (vocabSize); yields it, and the finished answer if it ends with it. Text
+   * Chooses the next token from its logits (vocabSize), one array for each branch; yields it, and the finished answer if it ends with it. Text
    * held back for a stop string when EOS comes is in the finished answer only.
    */
-  *accept(logits: Float32Array): Generator<DecoderEvent> {
+  *accept([logits, against]: readonly Float32Array[]): Generator<DecoderEvent> {
     if (this.maxNewTokens === 0) {
       yield this.finish('length');
       return;
     }
-    const { tokenId, logProbability, alternatives } = this.sampler.next(logits);
+    const { tokenId, logProbability, alternatives } = this.sampler.next(
+      against ? contrast(logits!, against, this.options.against!.strength) : logits!,
+    );
     if (this.tokenIds.length === 0) this.firstTokenAt = performance.now();
     if (this.eosTokenIds.has(tokenId)) {
       this.stream.finish();

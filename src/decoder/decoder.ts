@@ -6,15 +6,16 @@ import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { EmbeddingTable } from '../checkpoint/embeddingTable.ts';
 import { keyValueBytes } from '../checkpoint/memory.ts';
 import { openTokenizer, type Tokenizer } from '../checkpoint/tokenizer.ts';
-import type { Checkpoint, LoraAdapter } from '../checkpoint/types.ts';
+import type { Checkpoint } from '../checkpoint/types.ts';
 import { CancelledError, messageOf, throwIfCancelled, UserError } from '../protocol/errors.ts';
 import { Answering } from './answering.ts';
-import { fitToContext } from './context.ts';
+import { branchesOf, type Branch, type GrowingAnswer } from './branches.ts';
+import { fitToContext, type FittedPrompt } from './context.ts';
 import type { Sequence } from './keyValueMemory.ts';
 import { loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
-import { PromptUnits } from './promptUnits.ts';
+import { PromptUnits, type Units } from './promptUnits.ts';
 import { outgrowsKeys } from './rope.ts';
 import { scorePrompt } from './scoring.ts';
 import type { DecoderSession } from './session.ts';
@@ -22,13 +23,6 @@ import type { DecoderEvent, DecoderOptions, Device, GenerationSettings, Precisio
 
 /** Bytes of prefilled prompts that are kept between questions. */
 const prefixCacheBytes = 512 * 1024 * 1024;
-
-/** A prompt that is prefilled, with its first token chosen. */
-interface GrowingAnswer {
-  answering: Answering;
-  adapter: LoraAdapter | undefined;
-  sequence: Sequence;
-}
 
 export class Decoder {
   readonly checkpoint: Checkpoint;
@@ -108,8 +102,8 @@ export class Decoder {
     const { config } = this.checkpoint;
     const decode = (ids: readonly number[]): string => this.tokenizer.decode(ids);
     const answers = prompts.map((prompt, index) => {
-      const fitted = fitToContext(this.promptUnits.fromPrompt(prompt), config, settings);
-      return new Answering({ ...fitted, index, settings, config, decode, start });
+      const { against, ...fitted } = this.fit(prompt, settings);
+      return new Answering({ ...fitted, against, index, settings, config, decode, start });
     });
     const endTurn = await this.takeTurn();
     try {
@@ -133,7 +127,17 @@ export class Decoder {
    * @throws UserError as compare would for all of its prompts
    */
   checkLength(prompt: Prompt, settings: GenerationSettings): void {
-    fitToContext(this.promptUnits.fromPrompt(prompt), this.checkpoint.config, settings);
+    this.fit(prompt, settings);
+  }
+
+  private fit(
+    { against, ...prompt }: Prompt,
+    settings: GenerationSettings,
+  ): FittedPrompt & { against?: { units: Units; strength: number } | undefined } {
+    const fitted = (parts: Pick<Prompt, 'parts'>): FittedPrompt =>
+      fitToContext(this.promptUnits.fromPrompt(parts), this.checkpoint.config, settings);
+    const other = against && { units: fitted(against).units, strength: against.strength };
+    return { ...fitted(prompt), against: other };
   }
 
   /**
@@ -189,47 +193,67 @@ export class Decoder {
     const open = answers.filter(({ finished }) => !finished);
     const capacity = Math.max(0, ...open.map((answering) => answering.capacity));
     const prefill = new Prefill(this.session, this.promptUnits, this.prefixCache, capacity, signal);
-    const toPrefill = open.map(({ index, units }) => ({ index, units, adapter: prompts[index]!.adapter }));
+    const toPrefill = branchesOf(open, ({ index }) => prompts[index]!.adapter);
     const adapters = toPrefill.map(({ adapter }) => adapter);
     if (!this.session.takes(adapters)) {
       this.prefixCache.clear();
       await this.session.prepareFor(adapters);
     }
-    const growing: GrowingAnswer[] = [];
+    const growing = open.map((answering): GrowingAnswer => {
+      return { answering, adapter: prompts[answering.index]!.adapter, sequences: [] };
+    });
     try {
-      for await (const { index, sequence, logits, sharedTokens } of prefill.run(toPrefill)) {
-        const answering = answers[index]!;
-        growing.push({ answering, adapter: prompts[index]!.adapter, sequence });
-        answering.sharedTokens = sharedTokens;
-        yield* answering.accept(logits);
-      }
+      yield* this.prefill(prefill, growing, toPrefill);
       for (;;) {
         this.releaseFinished(growing);
         if (growing.length === 0) return;
         throwIfCancelled(signal);
         const { config } = this.checkpoint;
-        const [outgrown, others] = partition(growing, ({ sequence }) =>
-          outgrowsKeys(config, sequence.length, sequence.length + 1),
+        const [outgrown, others] = partition(growing, ({ sequences }) =>
+          sequences.some(({ length }) => outgrowsKeys(config, length, length + 1)),
         );
         if (others.length > 0) yield* this.decodeNext(others);
-        if (outgrown.length > 0) yield* this.prefillAnew(outgrown, others[0]?.sequence, prefill);
+        if (outgrown.length > 0) yield* this.prefillAnew(outgrown, others[0]?.sequences[0], prefill);
       }
     } finally {
-      for (const { sequence } of growing) this.session.memory.release(sequence);
+      for (const { sequences } of growing) this.release(sequences);
+    }
+  }
+
+  /** Runs branches through the model; an answer gets its next token when all of its branches are there. */
+  private async *prefill(
+    prefill: Prefill,
+    growing: readonly GrowingAnswer[],
+    branches: readonly Branch[],
+    beside?: Sequence,
+  ): AsyncGenerator<DecoderEvent> {
+    const waiting = new Map<GrowingAnswer, Float32Array[]>();
+    for await (const { index, sequence, logits, sharedTokens } of prefill.run(branches, beside)) {
+      const { answering, place } = branches[index]!;
+      const answer = growing.find((other) => other.answering === answering)!;
+      answer.sequences[place] = sequence;
+      if (place === 0 && answering.lastTokenId === undefined) answering.sharedTokens = sharedTokens;
+      const all = waiting.get(answer) ?? [];
+      all[place] = logits;
+      waiting.set(answer, all);
+      if (answering.branches.every((_, other) => all[other])) yield* answering.accept(all);
     }
   }
 
   /** One more token for each answer, all in one batch. */
   private async *decodeNext(growing: readonly GrowingAnswer[]): AsyncGenerator<DecoderEvent> {
-    const runs = growing.map(async ({ answering, adapter, sequence }) => ({
-      sequence,
-      inputsEmbeds: await this.promptUnits.embeddings([answering.lastTokenId]),
-      adapter,
-      ropeLength: sequence.length + 1,
-      logitsAt: [0],
-    }));
+    const runs = growing.flatMap(({ answering, adapter, sequences }) =>
+      sequences.map(async (sequence) => ({
+        sequence,
+        inputsEmbeds: await this.promptUnits.embeddings([answering.lastTokenId!]),
+        adapter,
+        ropeLength: sequence.length + 1,
+        logitsAt: [0],
+      })),
+    );
     const logits = await this.session.forward(await Promise.all(runs));
-    for (const [index, { answering }] of growing.entries()) yield* answering.accept(logits[index]!);
+    for (const { answering, sequences } of growing)
+      yield* answering.accept(logits.splice(0, sequences.length));
   }
 
   /** One more token for answers whose keys no longer hold: they and their prompts go through the model again. */
@@ -238,24 +262,24 @@ export class Decoder {
     beside: Sequence | undefined,
     prefill: Prefill,
   ): AsyncGenerator<DecoderEvent> {
-    const prompts = outgrown.map(({ answering, adapter }) => ({
-      index: answering.index,
-      units: answering.units,
-      adapter,
-    }));
-    for await (const { index, sequence, logits } of prefill.run(prompts, beside)) {
-      const answer = outgrown.find(({ answering }) => answering.index === index)!;
-      this.session.memory.release(answer.sequence);
-      answer.sequence = sequence;
-      yield* answer.answering.accept(logits);
+    const adapters = new Map(outgrown.map(({ answering, adapter }) => [answering, adapter]));
+    const branches = branchesOf([...adapters.keys()], (answering) => adapters.get(answering));
+    const old = outgrown.flatMap((answer) => answer.sequences);
+    for (const answer of outgrown) answer.sequences = [];
+    try {
+      yield* this.prefill(prefill, outgrown, branches, beside);
+    } finally {
+      this.release(old);
     }
   }
 
   private releaseFinished(growing: GrowingAnswer[]): void {
-    for (const { sequence } of growing.filter(({ answering }) => answering.finished)) {
-      this.session.memory.release(sequence);
-    }
+    for (const { answering, sequences } of growing) if (answering.finished) this.release(sequences);
     growing.splice(0, growing.length, ...growing.filter(({ answering }) => !answering.finished));
+  }
+
+  private release(sequences: readonly Sequence[]): void {
+    for (const sequence of sequences.filter(Boolean)) this.session.memory.release(sequence);
   }
 
   /** Frees the weights and closes the files. */

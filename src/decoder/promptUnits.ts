@@ -22,7 +22,7 @@ export class PromptUnits {
   }
 
   /** @throws UserError if virtual tokens are of another width than the model */
-  fromPrompt(prompt: Prompt): number[] {
+  fromPrompt(prompt: Pick<Prompt, 'parts'>): number[] {
     return prompt.parts.flatMap((part) => ('tokenIds' in part ? [...part.tokenIds] : this.intern(part.rows)));
   }
 

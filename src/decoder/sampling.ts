@@ -87,6 +87,16 @@ export class Sampler {
 }
 
 /**
+ * The logits of contrastive decoding, (1 + strength) x logits - strength x against (vocabSize); their softmax is the
+ * distribution of context-aware decoding (arXiv 2305.14739, equation 2).
+ */
+export function contrast(logits: Float32Array, against: Float32Array, strength: number): Float32Array {
+  const result = new Float32Array(logits.length);
+  for (let i = 0; i < result.length; i++) result[i] = (1 + strength) * logits[i]! - strength * against[i]!;
+  return result;
+}
+
+/**
  * Logarithm of the sum of exponentials.
  * @throws UserError if a logit is not finite: the answer would be garbage
  */

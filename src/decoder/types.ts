@@ -16,6 +16,8 @@ export interface VirtualTokenRows {
 export interface Prompt {
   parts: readonly PromptPart[];
   adapter?: LoraAdapter | undefined;
+  /** Contrastive decoding: tokens are chosen by (1 + strength) x the logits of this prompt - strength x those of that. */
+  against?: { parts: readonly PromptPart[]; strength: number } | undefined;
 }
 
 export type Device = 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml';

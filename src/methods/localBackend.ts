@@ -64,7 +64,8 @@ export class LocalBackend implements AnswerBackend {
     const bytes =
       keyValueBytes(config, positions, this.decoder.session.memory.elementBytes) +
       Math.max(...prompts.map(adapterBytes));
-    return Math.min(maximumRows, Math.max(1, Math.floor(batchBytes / bytes)));
+    const rows = Math.min(maximumRows, Math.floor(batchBytes / bytes));
+    return Math.max(1, Math.floor(rows / Math.max(...prompts.map(({ against }) => (against ? 2 : 1)))));
   }
 
   dispose(): Promise<void> {

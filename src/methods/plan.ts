@@ -1,6 +1,7 @@
 /** From a variant to its plan, without a tokenizer: any backend can carry it out. */
 import { formatVariant, methodOf, variantLabel, type Method, type Variant } from '../protocol/methods.ts';
 import { planCompletion } from './completion.ts';
+import { planContextAware } from './contextAware.ts';
 import { planConversation } from './conversation.ts';
 import { planInstruction } from './instruction.ts';
 import { planParametric } from './parametric.ts';
@@ -11,6 +12,7 @@ const planners: Readonly<Record<Method['template'], Planner>> = {
   instruction: planInstruction,
   conversation: planConversation,
   parametric: planParametric,
+  contrast: planContextAware,
 };
 
 /**

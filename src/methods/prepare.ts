@@ -41,7 +41,12 @@ export function preparePlan(
   if (plan.adapter && !adapter) throw new Error(`The variant ${plan.id} was built without its adapter.`);
   const { id, label, k } = plan;
   const { parts, pieces } = tokenizePlanned(tokenizer, plan.prompt, rows);
-  return { id, label, k, prompt: pieces, decoderPrompt: { parts, ...(plan.adapter && { adapter }) } };
+  const against = plan.against && {
+    parts: tokenizePlanned(tokenizer, plan.against.prompt, rows).parts,
+    strength: plan.against.strength,
+  };
+  const decoderPrompt = { parts, ...(plan.adapter && { adapter }), ...(against && { against }) };
+  return { id, label, k, prompt: pieces, decoderPrompt };
 }
 
 /**

@@ -44,10 +44,12 @@ export interface AnswerPlan {
   prompt: PlannedPrompt;
   /** Whose merged adapters the model carries. */
   adapter?: AdapterKind | undefined;
+  /** Of contrastive decoding: the prompt whose logits are subtracted, `strength` times. */
+  against?: { prompt: PlannedPrompt; strength: number } | undefined;
 }
 
 /** One file of this folder: the prompts of a template of the table. */
-export type Planner = (variant: Variant, input: PlanInput) => Pick<AnswerPlan, 'prompt'>;
+export type Planner = (variant: Variant, input: PlanInput) => Pick<AnswerPlan, 'prompt' | 'against'>;
 
 /** A variant cannot be asked; others can. */
 export class UnavailableError extends UserError {

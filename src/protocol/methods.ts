@@ -11,7 +11,7 @@ export interface Method {
   /** What is in the prompt, in one sentence. */
   readonly description: string;
   /** Which file of src/methods makes the prompt. */
-  readonly template: 'completion' | 'instruction' | 'conversation' | 'parametric';
+  readonly template: 'completion' | 'instruction' | 'conversation' | 'parametric' | 'contrast';
   readonly showsPassages: boolean;
   /** Takes virtual tokens, so it needs an embedding file; the variant's number is how many: k. */
   readonly rows: boolean;
@@ -60,6 +60,14 @@ export const methods = {
     description:
       'The instruction prompt in the model’s own chat template: the fair baseline of a chat model.',
     template: 'conversation',
+  },
+  cad: {
+    ...plain,
+    title: 'Context-aware decoding',
+    label: 'Context-aware decoding a={number}',
+    description: 'The baseline, its words weighed against those the model would say without the passages.',
+    template: 'contrast',
+    strength: 0.5,
   },
   spring: {
     title: 'SPRING, k of the slider',
@@ -150,7 +158,7 @@ export function methodOf({ method }: Pick<Variant, 'method'>): Method {
 
 /**
  * A variant's id: the method's name, its number behind the name's first word, and its embedding file:
- * `baseline`, `spring:50`, `spring:50+prag`, `spring:50@tokens`.
+ * `baseline`, `cad:0.3`, `spring:50`, `spring:50+prag`, `spring:50@tokens`.
  */
 export function formatVariant({ method, k, strength, tokenFile }: Variant): VariantId {
   const [head, tail] = wordsOf(method);
@@ -207,7 +215,7 @@ export function variantLabel(variant: Variant): string {
   return label.replace('{number}', String(number)) + file;
 }
 
-/** The names for a help text: `baseline, spring[:K][@FILE]`. */
+/** The names for a help text: `baseline, cad[:X], spring[:K][@FILE]`. */
 export function variantHelp(): string {
   const names = methodNames.map((name) => {
     const [head, tail] = wordsOf(name);

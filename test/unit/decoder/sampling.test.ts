@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Sampler } from '../../../src/decoder/sampling.ts';
+import { contrast, Sampler } from '../../../src/decoder/sampling.ts';
 import { UserError } from '../../../src/protocol/errors.ts';
 
 const logits = Float32Array.of(1, 3, 2, -1, 2.5);
@@ -8,6 +8,14 @@ function draw(settings: object, times: number, stream = 0): number[] {
   const sampler = new Sampler({ maxNewTokens: 1, ...settings }, stream, []);
   return Array.from({ length: times }, () => sampler.next(logits).tokenId);
 }
+
+describe('contrastive logits', () => {
+  it('go away from the other prompt’s, and stay at strength 0', () => {
+    const [logits, against] = [Float32Array.of(1, 2, -1), Float32Array.of(1, 4, 0)];
+    assert.deepEqual(contrast(logits, against, 0.5), Float32Array.of(1, 1, -1.5));
+    assert.deepEqual(contrast(logits, against, 0), logits);
+  });
+});
 
 describe('sampling', () => {
   it('greedy takes the largest logit, the first of equals', () => {

@@ -48,6 +48,16 @@ describe('plans', () => {
     }
   });
 
+  it('of context-aware decoding hold the question alone beside the passages, and how much it counts', () => {
+    const plan = planVariant({ method: 'cad' }, input);
+    assert.deepEqual(plan.prompt, planVariant({ method: 'baseline' }, input).prompt);
+    assert.deepEqual(plan.against?.prompt, planVariant({ method: 'no-rag' }, input).prompt);
+    assert.equal(plan.against.strength, 0.5);
+    assert.equal(plan.label, 'Context-aware decoding a=0.5');
+    assert.equal(planVariant({ method: 'cad', strength: 0.3 }, input).against?.strength, 0.3);
+    assert.equal(planVariant({ method: 'baseline' }, input).against, undefined);
+  });
+
   it('say what is missing for virtual tokens', () => {
     const missing = (k: number, count?: number) => (): unknown =>
       planVariant({ method: 'spring', k }, { ...input, ...(count && { tokens: { count, chat: false } }) });
