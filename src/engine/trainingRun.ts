@@ -13,6 +13,7 @@ import { readTrainingData } from '../spring/training/data.ts';
 import { finishTraining } from '../spring/training/finish.ts';
 import { holdOut } from '../spring/training/holdOut.ts';
 import { logged } from '../spring/training/log.ts';
+import { promptFormMetadata } from '../spring/prompts.ts';
 import { trainVirtualTokens } from '../spring/training/trainer.ts';
 import { whileOpening } from './openFiles.ts';
 
@@ -61,7 +62,11 @@ export async function* trainRun(folder: string, signal: AbortSignal): AsyncGener
 export async function finishRun(folder: string): Promise<string | null> {
   const { model, settings, tokenFile } = await readRun(folder);
   const modelFolder = await resolveModel(model).catch(() => '');
-  const metadata = { backbone: backboneName(model, modelFolder), training: JSON.stringify(settings) };
+  const metadata = {
+    backbone: backboneName(model, modelFolder),
+    training: JSON.stringify(settings),
+    ...promptFormMetadata(settings),
+  };
   return (await finishTraining(tokenFile, metadata)) ? tokenFile : null;
 }
 

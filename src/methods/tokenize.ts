@@ -1,9 +1,9 @@
 /** From a planned prompt to what the local decoder takes: token ids, and rows where virtual tokens stand. */
-import { renderChat } from '../checkpoint/chatTemplate.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.ts';
 import type { PromptPart, VirtualTokenRows } from '../decoder/types.ts';
 import type { PromptPiece } from '../protocol/comparison.ts';
-import { promptText, tokenizePrompt } from '../spring/tokenizePrompt.ts';
+import { chatPieces, joined, noChatTemplate } from '../spring/chatPrompt.ts';
+import { tokenizePrompt } from '../spring/tokenizePrompt.ts';
 import { UnavailableError, type PlannedPrompt } from './types.ts';
 
 export interface TokenizedPrompt {
@@ -40,53 +40,12 @@ function inTemplate(
   tokenizer: Tokenizer,
   { pieces, withoutTemplate }: Extract<PlannedPrompt, { form: 'chat' }>,
 ): { pieces: PromptPiece[]; addSpecialTokens: boolean } {
-  const user = promptText(pieces);
-  const chat = renderChat(tokenizer, [{ role: 'user', content: user }]);
-  if (chat === undefined) {
-    if (withoutTemplate === 'plain')
-      return { pieces: joined([...pieces, { text: '\n' }]), addSpecialTokens: true };
-    throw new UnavailableError(
-      'This model has no chat template (it is a base model, or its files lack the template): choose a model that ' +
-        'was trained to chat.',
-      'model',
-    );
+  const chat = chatPieces(tokenizer, pieces);
+  if (chat) return { pieces: chat, addSpecialTokens: false };
+  if (withoutTemplate === 'plain') {
+    return { pieces: joined([...pieces, { text: '\n' }]), addSpecialTokens: true };
   }
-  if (pieces.every((piece) => 'text' in piece)) return { pieces: [{ text: chat }], addSpecialTokens: false };
-  // templates may trim what the user says, and nothing else, or the virtual tokens have lost their place
-  const said = user.trim();
-  const start = chat.indexOf(said);
-  if (start === -1) {
-    throw new UnavailableError(
-      'The chat template of this model changes what the user says, so virtual tokens have no place in it.',
-      'model',
-    );
-  }
-  const [before, after] = [chat.slice(0, start), chat.slice(start + said.length)];
-  return {
-    pieces: joined([{ text: before }, ...trimmed(pieces), { text: after }]),
-    addSpecialTokens: false,
-  };
-}
-
-/** Without white space at the start of the first and the end of the last text. */
-function trimmed(pieces: readonly PromptPiece[]): PromptPiece[] {
-  return pieces.map((piece, index) => {
-    if (!('text' in piece)) return piece;
-    const start = index === 0 ? piece.text.trimStart() : piece.text;
-    return { text: index === pieces.length - 1 ? start.trimEnd() : start };
-  });
-}
-
-/** Neighbouring texts as one. */
-function joined(pieces: readonly PromptPiece[]): PromptPiece[] {
-  const result: PromptPiece[] = [];
-  for (const piece of pieces) {
-    const last = result.at(-1);
-    if ('text' in piece && last && 'text' in last)
-      result[result.length - 1] = { text: last.text + piece.text };
-    else result.push(piece);
-  }
-  return result;
+  throw new UnavailableError(noChatTemplate, 'model');
 }
 
 function withTokens(parts: readonly PromptPart[], tokenIds: readonly number[]): PromptPart[] {

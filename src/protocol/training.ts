@@ -41,6 +41,8 @@ export interface TrainingSettings {
   exactMatchK: number[];
   /** Save the state after this many steps (and whenever the run is interrupted). */
   saveEvery: number;
+  /** Questions are trained within the chat template of the model; absent: as a text to go on with, as the authors do. */
+  promptForm?: 'chat-template';
 }
 
 export interface ExactMatchAtK {
@@ -117,6 +119,7 @@ export const settingsSchema: v.GenericSchema<unknown, TrainingSettings> = v.obje
   patience: v.nullable(count),
   exactMatchK: listOf(count, 1000),
   saveEvery: count,
+  promptForm: v.optional(v.literal('chat-template')),
 });
 
 /** As the log of a run holds them. A loss that is no number is null in JSON. */

@@ -5,6 +5,7 @@
 import type { Passage } from '../protocol/passages.ts';
 import type { PromptPiece } from '../protocol/comparison.ts';
 import { UserError } from '../protocol/errors.ts';
+import type { TrainingSettings } from '../protocol/training.ts';
 
 export interface PromptTemplates {
   /** One passage; `{number}` counts from 1, `{text}` is its text. */
@@ -87,6 +88,13 @@ export function springPrompt(
 /** What the metadata of an embedding file say of the prompt that it was trained in. */
 export const promptFormKey = 'promptForm';
 export const chatPromptForm = 'chat-template';
+
+/** What an embedding file says of the prompt form that it was trained in. */
+export function promptFormMetadata({
+  promptForm,
+}: Pick<TrainingSettings, 'promptForm'>): Record<string, string> {
+  return promptForm === undefined ? {} : { [promptFormKey]: promptForm };
+}
 
 /** Whether an embedding file was trained within the chat template of its model. */
 export function isChatTrained(metadata: Readonly<Record<string, string>>): boolean {

@@ -37,6 +37,7 @@ interface TrainOptions {
   maxGradNorm?: number;
   seed: number;
   passages: TrainingSettings['passages'];
+  chatTemplate?: boolean;
   maxLength?: number;
   validation?: string;
   validationShare: number;
@@ -96,6 +97,10 @@ export const registerTrain: RegisterCommand = (program) => {
       )
         .choices(['sample', 'resample', 'all'])
         .default(defaults.passages),
+    )
+    .option(
+      '--chat-template',
+      'train within the chat template of the model; the file is then asked within it, too',
     )
     .option('--max-length <n>', 'tokens of a sequence; longer passages lose their beginning', count)
     .option('--validation <file>', 'examples to validate on; the best tokens are kept')
@@ -252,6 +257,7 @@ function settingsOf(
     patience: options.patience ?? null,
     exactMatchK: options.exactMatchK,
     saveEvery: options.saveEvery,
+    ...(options.chatTemplate && { promptForm: 'chat-template' }),
   };
 }
 

@@ -2,8 +2,10 @@
 import type { Tokenizer } from '../../checkpoint/tokenizer.ts';
 import type { ModelConfig } from '../../checkpoint/types.ts';
 import { UserError } from '../../protocol/errors.ts';
+import type { PromptPiece } from '../../protocol/comparison.ts';
 import type { Passage } from '../../protocol/passages.ts';
 import type { TrainingSettings } from '../../protocol/training.ts';
+import { chatPieces, noChatTemplate } from '../chatPrompt.ts';
 import { springPrompt } from '../prompts.ts';
 import type { QuestionItem, TrainingItem } from './data.ts';
 import { drawInteger, randomStream, shuffled } from './random.ts';
@@ -41,7 +43,7 @@ export class ExampleEncoder {
     const tail = numTokens + example.suffixIds.length + example.completionIds.length;
     const excess = example.prefixIds.length + tail - maxLength;
     if (excess <= 0) return example;
-    if (item.kind === 'raw' || tail >= maxLength) {
+    if (item.kind === 'raw' || this.settings.promptForm || tail >= maxLength) {
       throw new UserError(
         `${item.where} has ${tail + example.prefixIds.length} tokens with the ${numTokens} virtual tokens, more ` +
           `than the ${maxLength} of a sequence. Shorten it, or allow longer sequences.`,
@@ -63,7 +65,9 @@ export class ExampleEncoder {
 
   /** `Question: q\nAnswer:`, a space, the answer, EOS: methods A.7. */
   private encodeQuestion(item: QuestionItem, index: number, epoch: number): EncodedExample {
-    const pieces = springPrompt(item.question, this.drawPassages(item, index, epoch), 1);
+    const passages = this.drawPassages(item, index, epoch);
+    if (this.settings.promptForm) return this.encodeChat(item, passages);
+    const pieces = springPrompt(item.question, passages, 1);
     const [first, last] = [pieces[0]!, pieces.at(-1)!];
     const prefix = 'text' in first && pieces.length === 3 ? first.text : '';
     const suffix = 'text' in last ? last.text : '';
@@ -77,6 +81,30 @@ export class ExampleEncoder {
         ...(eos === undefined ? [] : [eos]),
       ],
     };
+  }
+
+  /**
+   * The same within the model's chat template. Its beginning must stay, so of an example that is too long whole passages
+   * are left out, the last first.
+   */
+  private encodeChat(item: QuestionItem, passages: readonly Passage[]): EncodedExample {
+    const pieces = chatPieces(this.tokenizer, springPrompt(item.question, passages, 1));
+    if (!pieces) throw new UserError(noChatTemplate);
+    const [prefix, , suffix] = pieces as [{ text: string }, PromptPiece, { text: string }];
+    const suffixIds = this.encodeInside(suffix.text);
+    const eos = this.config.eosTokenIds[0];
+    const example = {
+      prefixIds: this.encodeInside(prefix.text),
+      suffixIds,
+      completionIds: [
+        ...this.encodeAfter(suffix.text, suffixIds, item.answers[0]!),
+        ...(eos === undefined ? [] : [eos]),
+      ],
+    };
+    const { maxLength, numTokens } = this.settings;
+    const length = Object.values(example).reduce((sum, ids) => sum + ids.length, numTokens);
+    if (length <= maxLength || passages.length === 0) return example;
+    return this.encodeChat(item, passages.slice(0, -1));
   }
 
   private drawPassages({ passages }: QuestionItem, index: number, epoch: number): Passage[] {

@@ -18,6 +18,7 @@ import type {
 } from '../../protocol/training.ts';
 import type { TrainingItem } from './data.ts';
 import { exactMatchByK, type ScoreAnswer } from './exactMatch.ts';
+import { promptFormMetadata } from '../prompts.ts';
 import { ExampleEncoder } from './examples.ts';
 import { initialRows, type Initialisation } from './initialRows.ts';
 import { SpringObjective } from './objective.ts';
@@ -249,6 +250,7 @@ class Trainer {
       ...options.metadata,
       steps: String(step),
       ...(state.best && { validationLoss: String(state.best.loss) }),
+      ...promptFormMetadata(settings),
       training: JSON.stringify(settings),
     });
     return step;

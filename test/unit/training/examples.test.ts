@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openTokenizer, type Tokenizer } from '../../../src/checkpoint/tokenizer.ts';
@@ -51,6 +51,31 @@ describe('training examples', () => {
       suffix: 'Question: Who?\nAnswer:',
       completion: ' Ann</s>',
     });
+  });
+
+  it('writes questions within the chat template, whole passages fewer where they do not fit', async () => {
+    const chatFolder = join(folder, 'chat');
+    await cp(demoFolder, chatFolder, { recursive: true });
+    await writeFile(
+      join(chatFolder, 'chat_template.jinja'),
+      "{{ bos_token }}{% for m in messages %}<user>{{ m['content'] | trim }}</>{% endfor %}<bot>",
+    );
+    const chat = await openTokenizer(chatFolder);
+    const [item] = await read({ question: 'Who?', target: 'Ann', ret_passages: ['One.', 'Two.'] });
+    const changes = { ...settings, passages: 'all', promptForm: 'chat-template' } as const;
+    const encodeIn = (maxLength: number): string[] => {
+      const example = new ExampleEncoder(chat, config, { ...changes, maxLength }).encode(item!, 0, 0);
+      return [example.prefixIds, example.suffixIds, example.completionIds].map(textOf);
+    };
+    const whole = encodeIn(512);
+    assert.deepEqual(whole, [
+      ...['<s><user>[1] One.\n[2] Two.\n\n', 'Question: Who?\nAnswer:</><bot>', 'Ann</s>'],
+    ]);
+    const ids = whole.flatMap((text) => chat.encode(text, { addSpecialTokens: false }));
+    assert.equal(encodeIn(ids.length + 3)[0], '<s><user>[1] One.\n\n');
+    assert.throws(() => encodeIn(10), /more than the 10 of a sequence/);
+    const base = new ExampleEncoder(tokenizer, config, changes);
+    assert.throws(() => base.encode(item!, 0, 0), /no chat template/);
   });
 
   it('begins with BOS alone where there are no passages', async () => {
