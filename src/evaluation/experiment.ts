@@ -2,6 +2,7 @@
 import { strip } from '../checkpoint/pythonText.ts';
 import type { Generation, GenerationSettings } from '../decoder/types.ts';
 import type { AnswerBackend, AnswerRequest } from '../methods/backend.ts';
+import { UserError } from '../protocol/errors.ts';
 import { conditionKey, type Condition } from './conditions.ts';
 import { scorePrediction } from './metrics.ts';
 import type { Prediction } from './predictions.ts';
@@ -65,7 +66,11 @@ async function answerBatch(
   const requests = jobs.map(({ request }) => request);
   const predictions: Prediction[] = [];
   for await (const event of backend.answer(requests, settings, signal)) {
-    if (event.type === 'unavailable') throw event.error;
+    if (event.type === 'unavailable') {
+      throw new UserError(`${jobs[event.index]!.condition.variant}: ${event.error.message}`, {
+        cause: event.error,
+      });
+    }
     if (event.type !== 'answer') continue;
     const { item, condition } = jobs[event.index]!;
     const extracted = extractAnswer?.(event.answer.text, condition) ?? event.answer.text;

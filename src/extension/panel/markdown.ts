@@ -25,7 +25,8 @@ export function comparisonMarkdown(state: PanelState): string {
 }
 
 function row(column: PanelColumn): string {
-  const text = column.answer?.text ?? column.tokens.map((token) => token.text).join('');
+  const text =
+    column.problem?.message ?? column.answer?.text ?? column.tokens.map((token) => token.text).join('');
   const figures = column.answer
     ? [
         String(column.answer.tokenIds.length),
