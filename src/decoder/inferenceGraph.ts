@@ -7,7 +7,8 @@ import { headName, loraTargets } from '../checkpoint/layers.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
 import { emitDecoder, type DecoderOperators } from './architecture.ts';
-import { FusedAttention, SlotAttention, type AttentionEmitter } from './attention.ts';
+import { FusedAttention, type AttentionEmitter } from './attention.ts';
+import { BlockAttention } from './blockAttention.ts';
 import { castTo, type ActivationType, type GraphWeights } from './graphWeights.ts';
 import { CommonOperators } from './operators.ts';
 
@@ -16,8 +17,8 @@ export interface InferenceGraphOptions {
   activations: ActivationType;
   /** Whether the graph has LoRA inputs. */
   lora: boolean;
-  /** See attention.ts: `slots` for keys and values of the host, `fused` or `plain` for those of a device. */
-  attention: 'slots' | 'fused' | 'plain';
+  /** `blocks` for keys and values of the host, `fused` or `plain` (see FusedAttention) for those of a device. */
+  attention: 'blocks' | 'fused' | 'plain';
 }
 
 /**
@@ -57,7 +58,7 @@ class InferenceOperators extends CommonOperators implements DecoderOperators {
     super(graph, config);
     this.weights = weights;
     const { activations: type, lora, attention } = options;
-    if (attention === 'slots') this.attentionEmitter = new SlotAttention(graph, config);
+    if (attention === 'blocks') this.attentionEmitter = new BlockAttention(graph, config);
     else {
       this.batchShape = graph.input('batch_shape', 'int64', [3]);
       this.attentionEmitter = new FusedAttention(graph, config, type, this.batchShape, attention === 'plain');

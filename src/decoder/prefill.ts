@@ -162,12 +162,12 @@ export class Prefill {
 
   private async *pass(stretches: readonly Stretch[]): AsyncGenerator<PrefilledPrompt> {
     throwIfCancelled(this.signal);
-    const runs = stretches.map(async ({ sequence, prompt, units }) => ({
+    const runs = stretches.map(async ({ sequence, prompt, units, end }) => ({
       sequence,
       inputsEmbeds: await this.promptUnits.embeddings(units),
       adapter: prompt.adapter,
       ropeLength: prompt.units.length,
-      logitsAt: [units.length - 1],
+      logitsAt: end ? [units.length - 1] : [],
     }));
     const logits = await this.session.forward(await Promise.all(runs));
     for (const [run, { sequence, prompt, end }] of stretches.entries()) {

@@ -128,17 +128,21 @@ export class DecoderSession {
   private async inputs(pass: readonly Run[]): Promise<Record<string, Tensor>> {
     const counts = pass.map((run) => positionsOf(run, this.config));
     const starts = counts.map((_, run) => counts.slice(0, run).reduce((sum, count) => sum + count, 0));
-    const tokens = counts.reduce((sum, count) => sum + count, 0);
+    const positions = counts.reduce((sum, count) => sum + count, 0);
+    const { fewestRows } = this.memory;
+    const tokens = Math.max(positions, fewestRows);
     const { hiddenSize } = this.config;
     const embeds = new Float32Array(tokens * hiddenSize);
     pass.forEach(({ inputsEmbeds }, run) => embeds.set(inputsEmbeds, starts[run]! * hiddenSize));
     const indices = pass.flatMap(({ logitsAt }, run) => logitsAt.map((index) => starts[run]! + index));
+    // none at all are none on the CPU, too
+    if (indices.length > 0 || this.device) while (indices.length < fewestRows) indices.push(0);
     const inputs: Record<string, Tensor> = {
       inputs_embeds: new Tensor('float32', embeds, [tokens, hiddenSize]),
       logits_indices: int64(...indices),
     };
     // one position each: every run is a row with an adapter of its own
-    const adapters = tokens === pass.length ? pass.map(({ adapter }) => adapter) : [pass[0]!.adapter];
+    const adapters = positions === pass.length ? pass.map(({ adapter }) => adapter) : [pass[0]!.adapter];
     if (adapters.length === 1 && pass.some(({ adapter }) => adapter !== adapters[0])) {
       throw new Error('Runs of several positions need the same adapter.');
     }
@@ -171,7 +175,7 @@ async function createSession(
     {
       activations,
       lora,
-      attention: options.device !== 'webgpu' ? 'slots' : options.plainAttention ? 'plain' : 'fused',
+      attention: options.device !== 'webgpu' ? 'blocks' : options.plainAttention ? 'plain' : 'fused',
     },
   );
   const { bytes, externalFolder } = graph.encode();
