@@ -125,10 +125,7 @@ export class BlockAttention implements AttentionEmitter {
     const scores = bias ? graph.node('Add', [products, bias]) : products;
     const shares = graph.node('Softmax', [scores], { axis: -1 });
     const largest = (x: Value): Value =>
-      graph.node('Reshape', [
-        graph.node('ReduceMax', [x, graph.integers(-1)], { keepdims: 0 }),
-        shapes.flat,
-      ]);
+      graph.node('Reshape', [graph.node('ReduceMax', [x, graph.integers(-1)], { keepdims: 0 }), shapes.flat]);
     return {
       means: graph.node('Reshape', [graph.node('MatMul', [shares, values]), shapes.vectors]),
       scores: largest(scores),

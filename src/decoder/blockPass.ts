@@ -13,7 +13,7 @@ export interface PassRow {
   blocks: readonly Block[];
 }
 
-/** Where a new position's key and value belong. A position that several branches copy has several places. */
+/** Where a new position's key and value belong. */
 export interface Write {
   block: Block;
   offset: number;
@@ -84,7 +84,8 @@ class BlockRows {
       for (let head = 0; head < numKeyValueHeads; head++) {
         let at = (place * numKeyValueHeads + head) * width;
         for (const { row } of rows) {
-          for (let member = 0; member < group; member++) values[at++] = row * numHeads + head * group + member;
+          for (let member = 0; member < group; member++)
+            values[at++] = row * numHeads + head * group + member;
         }
       }
     }
@@ -123,15 +124,24 @@ export function blockFeeds(
   stores: Record<BlockKind, BlockStore>,
 ): Record<string, Tensor> {
   const written = new Set(writes.map(({ block }) => block));
-  const seen = new Set(rows.flatMap(({ position, blocks }) => blocks.slice(0, 1 + Math.floor(position / blockSize))));
+  const seen = new Set(
+    rows.flatMap(({ position, blocks }) => blocks.slice(0, 1 + Math.floor(position / blockSize))),
+  );
   const full = new BlockRows('full', stores.full, new Set([...seen].filter((block) => !written.has(block))));
   const open = new BlockRows('open', stores.open, written);
-  const parts = mergeOrder(config, rows, rowCount, (block) => (written.has(block) ? open : full), [full, open]);
+  const parts = mergeOrder(config, rows, rowCount, (block) => (written.has(block) ? open : full), [
+    full,
+    open,
+  ]);
   const { numKeyValueHeads: heads, headDim } = config;
   const feeds: Record<string, Tensor> = {
     parts,
     part_ones: new Tensor('float32', new Float32Array(parts.dims[2]!).fill(1), [parts.dims[2]!, 1]),
-    write_rows: new Tensor('int32', Int32Array.from(writes, ({ row }) => row), [writes.length]),
+    write_rows: new Tensor(
+      'int32',
+      Int32Array.from(writes, ({ row }) => row),
+      [writes.length],
+    ),
     write_places: places(writes, open, heads),
   };
   for (const blocks of [full, open]) {

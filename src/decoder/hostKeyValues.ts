@@ -31,23 +31,13 @@ type Stores = Record<BlockKind, BlockStore>;
 class HostSequence implements Sequence {
   readonly config: ModelConfig;
   readonly stores: Stores;
-  blocks: Block[] = [];
+  readonly blocks: Block[] = [];
+  length = 0;
   released = false;
-  /** Where it begins, while that has not come to be. */
-  origin: { sequence: HostSequence; length: number } | undefined;
-  private positions = 0;
 
   constructor(config: ModelConfig, stores: Stores) {
     this.config = config;
     this.stores = stores;
-  }
-
-  get length(): number {
-    return this.origin?.length ?? this.positions;
-  }
-
-  set length(positions: number) {
-    this.positions = positions;
   }
 }
 
@@ -60,9 +50,6 @@ interface PlacedRun {
   ropeLength: number;
 }
 
-/** The places of a pass's new positions, by block. */
-type Writes = Map<Block, Write[]>;
-
 export class HostKeyValues implements KeyValueMemory {
   readonly elementBytes = 4;
   readonly mixesSequences = true;
@@ -70,7 +57,7 @@ export class HostKeyValues implements KeyValueMemory {
   private readonly config: ModelConfig;
   private readonly tables: RotaryTables;
   /** What was placed for the passes that run. */
-  private readonly placed = new WeakMap<readonly Run[], Writes>();
+  private readonly placed = new WeakMap<readonly Run[], Write[]>();
 
   constructor(config: ModelConfig) {
     this.config = config;
@@ -80,25 +67,29 @@ export class HostKeyValues implements KeyValueMemory {
   create(capacity: number, beside?: Sequence): Promise<HostSequence> {
     const stores = beside
       ? hostSequence(beside).stores
-      : { full: new BlockStore(this.config, Math.ceil(capacity / blockSize)), open: new BlockStore(this.config, 1) };
+      : {
+          full: new BlockStore(this.config, Math.ceil(capacity / blockSize)),
+          open: new BlockStore(this.config, 1),
+        };
     return Promise.resolve(new HostSequence(this.config, stores));
   }
 
   fork(source: Sequence, length: number): Promise<HostSequence> {
-    const sequence = hostSequence(source);
-    const fork = new HostSequence(this.config, sequence.stores);
-    fork.origin = { sequence, length };
-    if (!sequence.origin && sequence.length >= length) begin(fork, new Map());
+    const { blocks, stores } = existing(source, length);
+    const fork = new HostSequence(this.config, stores);
+    for (const { block, positions } of parts(blocks, length)) {
+      fork.blocks.push(positions === blockSize ? share(block) : stores.open.addCopy(block, positions));
+    }
+    fork.length = length;
     return Promise.resolve(fork);
   }
 
   async copy(source: Sequence, length: number, capacity: number, beside?: Sequence): Promise<HostSequence> {
-    const { blocks } = hostSequence(source);
+    const { blocks } = existing(source, length);
     const target = await this.create(capacity, beside);
-    for (let start = 0; start < length; start += blockSize) {
-      const positions = Math.min(blockSize, length - start);
+    for (const { block, positions } of parts(blocks, length)) {
       const store = target.stores[positions === blockSize ? 'full' : 'open'];
-      target.blocks.push(store.addCopy(blocks[start / blockSize]!, positions));
+      target.blocks.push(store.addCopy(block, positions));
     }
     target.length = length;
     return target;
@@ -108,8 +99,7 @@ export class HostKeyValues implements KeyValueMemory {
     const sequence = hostSequence(source);
     if (sequence.released) throw new Error('A sequence was released more often than it was owned.');
     sequence.released = true;
-    for (const block of sequence.blocks) block.store.release(block);
-    sequence.blocks = [];
+    for (const block of sequence.blocks.splice(0)) block.store.release(block);
   }
 
   passes(runs: readonly Run[]): Run[][] {
@@ -120,8 +110,7 @@ export class HostKeyValues implements KeyValueMemory {
   feeds(pass: readonly Run[]): Promise<Record<string, Tensor>> {
     const { config } = this;
     const { stores } = hostSequence(pass[0]!.sequence);
-    const writes: Writes = new Map();
-    const runs = place(pass, config, writes);
+    const { runs, writes } = place(pass, config);
     this.placed.set(pass, writes);
     const rows = runs.flatMap(({ sequence: { blocks }, from, count }) =>
       Array.from({ length: count }, (_, i): PassRow => ({ position: from + i, blocks })),
@@ -129,16 +118,16 @@ export class HostKeyValues implements KeyValueMemory {
     const rowCount = Math.max(rows.length, this.fewestRows);
     return Promise.resolve({
       ...this.rotaryRows(runs, rowCount),
-      ...blockFeeds(config, rows, rowCount, [...writes.values()].flat(), stores),
+      ...blockFeeds(config, rows, rowCount, writes, stores),
     });
   }
 
   accept(pass: readonly Run[], results: Readonly<Record<string, Tensor>>): void {
     const { full, open } = hostSequence(pass[0]!.sequence).stores;
     const news = keyValueNames(this.config, 'new').map((name) => results[name]!.data as Float32Array);
-    for (const [block, writes] of this.placed.get(pass)!) {
-      for (const { offset, row } of writes) open.write(block, offset, news, row);
-      if (writes.some(({ offset }) => offset === blockSize - 1)) full.take(block);
+    for (const { block, offset, row } of this.placed.get(pass)!) {
+      open.write(block, offset, news, row);
+      if (offset === blockSize - 1) full.take(block);
     }
   }
 
@@ -168,59 +157,44 @@ export class HostKeyValues implements KeyValueMemory {
 }
 
 /** Gives the new positions of a pass their places. */
-function place(pass: readonly Run[], config: ModelConfig, writes: Writes): PlacedRun[] {
+function place(pass: readonly Run[], config: ModelConfig): { runs: PlacedRun[]; writes: Write[] } {
   const { stores } = hostSequence(pass[0]!.sequence);
-  let row = 0;
-  return pass.map((run) => {
+  const writes: Write[] = [];
+  const runs = pass.map((run) => {
     const sequence = hostSequence(run.sequence);
     if (sequence.stores !== stores) throw new Error('Sequences of two storages in one pass.');
-    begin(sequence, writes);
     const { length: from, blocks } = sequence;
     const count = positionsOf(run, config);
-    for (let position = from; position < from + count; position++, row++) {
+    for (let position = from; position < from + count; position++) {
       const offset = position % blockSize;
       if (offset === 0) blocks.push(stores.open.add());
-      write(writes, { block: blocks.at(-1)!, offset, row });
+      writes.push({ block: blocks.at(-1)!, offset, row: writes.length });
     }
     sequence.length = from + count;
     return { sequence, from, count, ropeLength: run.ropeLength };
   });
+  return { runs, writes };
 }
 
-/** Makes a fork the sequence that it is, now that its source has the positions; some may be of the pass that is placed. */
-function begin(fork: HostSequence, writes: Writes): void {
-  if (!fork.origin) return;
-  const { sequence: source, length } = fork.origin;
-  begin(source, writes);
-  if (source.length < length || source.released) throw new Error('A sequence was forked from one that is gone.');
-  fork.origin = undefined;
-  fork.length = length;
-  const whole = Math.floor(length / blockSize);
-  fork.blocks = source.blocks.slice(0, whole).map((block) => share(block, writes));
-  if (length % blockSize > 0) {
-    fork.blocks.push(copyBlock(source.blocks[whole]!, length % blockSize, fork.stores.open, writes));
-  }
-}
-
-function share(block: Block, writes: Writes): Block {
-  if (block.readers >= mostReaders) return copyBlock(block, blockSize, block.store, writes);
+/** A full block for one more sequence. */
+function share(block: Block): Block {
+  if (block.readers >= mostReaders) return block.store.addCopy(block, blockSize);
   block.readers++;
   return block;
 }
 
-/** The first positions of a block, those included that the pass to come brings. */
-function copyBlock(source: Block, positions: number, store: BlockStore, writes: Writes): Block {
-  const copy = store.addCopy(source, positions);
-  for (const { offset, row } of writes.get(source) ?? []) {
-    if (offset < positions) write(writes, { block: copy, offset, row });
-  }
-  return copy;
+/** The blocks of a sequence's first positions, with the number of these positions in each. */
+function parts(blocks: readonly Block[], length: number): { block: Block; positions: number }[] {
+  return blocks
+    .slice(0, Math.ceil(length / blockSize))
+    .map((block, number) => ({ block, positions: Math.min(blockSize, length - number * blockSize) }));
 }
 
-function write(writes: Writes, entry: Write): void {
-  const known = writes.get(entry.block);
-  if (known) known.push(entry);
-  else writes.set(entry.block, [entry]);
+/** @throws Error if the sequence is released, or shorter than that */
+function existing(source: Sequence, length: number): HostSequence {
+  const sequence = hostSequence(source);
+  if (sequence.released || sequence.length < length) throw new Error('The sequence has no such positions.');
+  return sequence;
 }
 
 function hostSequence(sequence: Sequence): HostSequence {
@@ -233,9 +207,8 @@ export function keysAndValuesOf(source: Sequence): PastKeysAndValues {
   const { config, length, blocks } = hostSequence(source);
   const width = config.numKeyValueHeads * config.headDim;
   const arrays = keyValueNames(config, 'new').map(() => new Float32Array(length * width));
-  blocks.forEach((block, number) => {
-    const start = number * blockSize;
-    block.store.read(block, Math.min(blockSize, length - start), arrays, start);
-  });
+  parts(blocks, length).forEach(({ block, positions }, number) =>
+    block.store.read(block, positions, arrays, number * blockSize),
+  );
   return { length, arrays };
 }

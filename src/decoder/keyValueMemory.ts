@@ -27,8 +27,8 @@ export interface KeyValueMemory {
   /** Bytes of one element of keys and values. */
   readonly elementBytes: number;
   /**
-   * Whether new positions of several sequences go through the model together whatever their numbers; a sequence may
-   * then be forked from one whose positions come earlier in the same pass. Otherwise they do with one position each.
+   * Whether new positions of several sequences go through the model together whatever their numbers; otherwise they do
+   * with one position each.
    */
   readonly mixesSequences: boolean;
   /**

@@ -151,7 +151,9 @@ export class Prefill {
         start += piece.length;
         room -= piece.length;
         pass.push({ ...stretch, units: piece, ...(end && start === units.length ? { end } : {}) });
-        if (room > 0 && this.session.memory.mixesSequences) continue;
+        // what follows a trunk are its branches, which are forked once it has been run
+        const isTrunk = !end && start === units.length;
+        if (room > 0 && !isTrunk && this.session.memory.mixesSequences) continue;
         yield* this.pass(pass);
         pass = [];
         room = prefillChunk;

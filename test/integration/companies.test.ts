@@ -53,12 +53,18 @@ describe('a prompt has the same bits in any company', () => {
           const random = generator(1);
           const prompts = drawPrompts(checkpoint, random);
           const alone = await answersAlone(open, prompts);
-          assert.ok(new Set(alone.map(String)).size > prompts.length / 2, 'the prompts have answers of their own');
+          assert.ok(
+            new Set(alone.map(String)).size > prompts.length / 2,
+            'the prompts have answers of their own',
+          );
           const decoder = await open();
           for (let round = 0; round < 12; round++) {
             const size = 1 + random(round % 3 === 0 ? 3 : prompts.length);
             const company = shuffled([...prompts.keys()], random).slice(0, size);
-            const answers = await answersOf(decoder, company.map((index) => prompts[index]!));
+            const answers = await answersOf(
+              decoder,
+              company.map((index) => prompts[index]!),
+            );
             for (const [place, index] of company.entries()) {
               assert.deepEqual(answers[place], alone[index], `round ${round}: prompt ${index} of ${company}`);
             }
@@ -82,7 +88,10 @@ describe('a prompt has the same bits in any company', () => {
         const decoder = await open();
         for (let round = 0; round < 8; round++) {
           const company = shuffled([...prompts.keys()], random).slice(0, 1 + random(prompts.length));
-          const answers = await answersOf(decoder, company.map((index) => prompts[index]!));
+          const answers = await answersOf(
+            decoder,
+            company.map((index) => prompts[index]!),
+          );
           for (const [place, index] of company.entries()) {
             assert.deepEqual(answers[place], alone[index], `round ${round}: prompt ${index} of ${company}`);
           }
@@ -158,7 +167,7 @@ function randomAdapter({ config }: Checkpoint, rank: number): LoraAdapter {
   const pairs = loraTargets(config).map(({ key, inFeatures, outFeatures }, seed) => {
     const a = randomTensor(rank * inFeatures, seed).map((x) => 0.2 * x);
     const b = randomTensor(outFeatures * rank, seed + 100).map((x) => 0.2 * x);
-    return [key, { a, b, rank, scaling: 0.5 }] as const;
+    return [key, { a, b, rank, inFeatures, outFeatures, scaling: 0.5 }] as const;
   });
   return { id: `rank ${rank}`, pairs: new Map(pairs) };
 }
