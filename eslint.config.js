@@ -41,6 +41,35 @@ const layering = levels.flatMap((sameLevel, level) =>
   }),
 );
 
+const windowFunctions =
+  'show(Error|Warning|Information)Message|(show|create)(QuickPick|InputBox)|withProgress|setStatusBarMessage|createOutputChannel|createTreeView|registerTreeDataProvider';
+
+/** Texts of files are shown as they stand: what may do more with them is called from the one place that sees to it. */
+const shownByOnePlace = [
+  {
+    selector: `MemberExpression[object.property.name='window'][property.name=/^(${windowFunctions})$/]`,
+    message:
+      'Show it through src/extension/show.ts (rows of a view: views/listView.ts), where no text is a link.',
+  },
+  {
+    selector: "MemberExpression[property.name='MarkdownString']",
+    message: 'Use markdownText of src/extension/show.ts, which escapes the text.',
+  },
+  {
+    selector: "MemberExpression[object.name='stream']",
+    message: 'Write to the chat through src/extension/chat/reply.ts, which escapes the text.',
+  },
+  {
+    selector: "AssignmentExpression[left.property.name='tooltip']:not([right.callee.name='plain'])",
+    message: 'Give plain(text) of src/extension/harmless.ts.',
+  },
+];
+
+const noHtml = {
+  selector: 'MemberExpression[property.name=/^(innerHTML|outerHTML|insertAdjacentHTML|srcdoc)$/]',
+  message: 'Text goes into text nodes (webview/dom.ts).',
+};
+
 export default tseslint.config(
   { ignores: ['dist', 'node_modules', '.vscode-test', 'coverage', 'bench/*/node_modules'] },
   js.configs.recommended,
@@ -58,6 +87,12 @@ export default tseslint.config(
     },
   },
   ...layering,
+  { files: ['src/extension/**'], rules: { 'no-restricted-syntax': ['error', ...shownByOnePlace] } },
+  {
+    files: ['src/extension/show.ts', 'src/extension/views/listView.ts', 'src/extension/chat/reply.ts'],
+    rules: { 'no-restricted-syntax': 'off' },
+  },
+  { files: ['webview/**'], rules: { 'no-restricted-syntax': ['error', noHtml] } },
   { files: ['src/onnx/runtime.ts'], rules: { '@typescript-eslint/no-restricted-imports': 'off' } },
   { files: ['test/**'], rules: { '@typescript-eslint/no-unused-expressions': 'off' } },
   {

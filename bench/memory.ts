@@ -1,13 +1,14 @@
 /**
- * Memory of loading a float32 checkpoint and answering with it, as a multiple of the weight file, and the time from the
- * start of the process to the first token. Linux only (/proc). Each run is a process of its own.
+ * Memory of loading a model and answering with it, as multiples of its weights (a model file, or the weights as they are
+ * loaded), and the time from the start of the process to the first token. Prepared weights are made before. Linux only
+ * (/proc). Each run is a process of its own; `bare` is what such a process has before it loads anything.
  *
- *     node bench/memory.ts [--shape smollm2-135m] [--precision f32] [--runs 3]
+ *     node bench/memory.ts [--shape smollm2-135m | --model PATH] [--precision f32] [--prompt 600] [--runs 3]
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Decoder } from '../src/decoder/decoder.ts';
 import type { Precision } from '../src/decoder/types.ts';
@@ -17,73 +18,84 @@ import { median, tokenIds } from './measure.ts';
 const { values } = parseArgs({
   options: {
     shape: { type: 'string', default: 'smollm2-135m' },
+    model: { type: 'string' },
     precision: { type: 'string', default: 'f32' },
+    prompt: { type: 'string', default: '600' },
     runs: { type: 'string', default: '3' },
     folder: { type: 'string', default: join(tmpdir(), 'spring-bench') },
     one: { type: 'boolean', default: false },
   },
 });
-const folder = join(values.folder, values.shape);
+const model = values.model ?? join(values.folder, values.shape);
 
+/** In bytes: all at once at the most, and what is resident at the end, in all and of that anonymous and of files. */
 interface Result {
-  /** Largest values seen, in bytes: all, anonymous, of files. */
+  bare: number;
   peak: number;
+  resident: number;
   anonymous: number;
   file: number;
+  weights: number;
   loadMs: number;
   firstTokenMs: number;
 }
 
 if (values.one) console.log(JSON.stringify(await measureOnce()));
 else {
-  if (!existsSync(join(folder, 'model.safetensors')))
-    await writeRandomCheckpoint(folder, values.shape as Shape);
-  const { size } = statSync(join(folder, 'model.safetensors'));
-  const results = Array.from({ length: Number(values.runs) }, () => {
-    const flags = [
-      '--one',
-      '--shape',
-      values.shape,
-      '--precision',
-      values.precision,
-      '--folder',
-      values.folder,
-    ];
-    const program = ['--disable-warning=ExperimentalWarning', import.meta.filename, ...flags];
-    const { stdout } = spawnSync(process.execPath, program, {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    return JSON.parse(stdout.trim().split('\n').at(-1)!) as Result;
-  });
+  if (values.model === undefined && !existsSync(join(model, 'model.safetensors')))
+    await writeRandomCheckpoint(model, values.shape as Shape);
+  run(); // makes prepared weights
+  const results = Array.from({ length: Number(values.runs) }, run);
   const of = (key: keyof Result): number => median(results.map((result) => result[key]));
+  const size = values.model && statSync(model).isFile() ? statSync(model).size : of('weights');
   const times = (key: keyof Result): string => (of(key) / size).toFixed(2);
   console.log(
-    `${values.shape} ${values.precision}, weight file ${(size / 1e6).toFixed(0)} MB: peak x ${times('peak')}, ` +
-      `anonymous x ${times('anonymous')}, of files x ${times('file')}; load ${of('loadMs').toFixed(0)} ms, ` +
+    `${basename(model)} ${values.precision}, weights ${(size / 1e6).toFixed(0)} MB: resident x ${times('resident')} ` +
+      `(anonymous x ${times('anonymous')}, of files x ${times('file')}), peak x ${times('peak')}, ` +
+      `bare process ${(of('bare') / 1e6).toFixed(0)} MB; load ${of('loadMs').toFixed(0)} ms, ` +
       `process start to first token ${of('firstTokenMs').toFixed(0)} ms`,
   );
 }
 
+/** A process that loads the model and answers once. */
+function run(): Result {
+  const program = ['--disable-warning=ExperimentalWarning', import.meta.filename, '--one'];
+  const flags = ['model', 'precision', 'prompt', 'folder'].flatMap((name) => [
+    `--${name}`,
+    name === 'model' ? model : values[name as 'precision'],
+  ]);
+  const { stdout } = spawnSync(process.execPath, [...program, ...flags], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return JSON.parse(stdout.trim().split('\n').at(-1)!) as Result;
+}
+
 async function measureOnce(): Promise<Result> {
-  const result: Result = { peak: 0, anonymous: 0, file: 0, loadMs: 0, firstTokenMs: 0 };
-  const sample = (): void => {
+  const bytes = (key: string): number => {
     const status = readFileSync('/proc/self/status', 'utf8');
-    const bytes = (key: string): number => 1024 * Number(new RegExp(`${key}:\\s+(\\d+)`).exec(status)?.[1]);
-    result.anonymous = Math.max(result.anonymous, bytes('RssAnon'));
-    result.file = Math.max(result.file, bytes('RssFile'));
-    result.peak = Math.max(result.peak, bytes('VmHWM'));
+    return 1024 * Number(new RegExp(`${key}:\\s+(\\d+)`).exec(status)?.[1]);
   };
+  const bare = bytes('VmRSS');
   const precision = values.precision as Precision;
   const quantizedFolder = join(values.folder, 'quantized');
-  const decoder = await Decoder.open(folder, { device: 'cpu', precision, quantizedFolder });
-  sample();
-  const prompt = { parts: [{ tokenIds: tokenIds(100, 1, decoder.checkpoint.config.vocabSize) }] };
+  const decoder = await Decoder.open(model, { device: 'cpu', precision, quantizedFolder });
+  const { vocabSize } = decoder.checkpoint.config;
+  const prompt = { parts: [{ tokenIds: tokenIds(Number(values.prompt), 1, vocabSize) }] };
+  let firstTokenMs = 0;
   for await (const { type } of decoder.compare([prompt], { maxNewTokens: 50, ignoreEos: true })) {
-    if (type === 'token' && result.firstTokenMs === 0) result.firstTokenMs = performance.now();
-    sample();
+    if (type === 'token' && firstTokenMs === 0) firstTokenMs = performance.now();
   }
-  result.loadMs = decoder.loadMs;
+  const result: Result = {
+    bare,
+    peak: bytes('VmHWM'),
+    resident: bytes('VmRSS'),
+    anonymous: bytes('RssAnon'),
+    file: bytes('RssFile'),
+    weights: decoder.session.weightBytes,
+    loadMs: decoder.loadMs,
+    firstTokenMs,
+  };
   await decoder.dispose();
   return result;
 }

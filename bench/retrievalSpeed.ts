@@ -12,7 +12,7 @@ import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 import { normalised } from '../src/retrieval/embedding/pooling.ts';
 import { walkDocuments } from '../src/retrieval/files/walk.ts';
-import { openDatabase } from '../src/retrieval/index/schema.ts';
+import { openDatabase } from '../src/retrieval/index/openDatabase.ts';
 import { IndexStore } from '../src/retrieval/index/store.ts';
 import { VectorTable } from '../src/retrieval/index/vectors.ts';
 import { searchChunks } from '../src/retrieval/search/search.ts';

@@ -3,7 +3,7 @@
  *
  *     node scripts/build.mjs [--production] [--watch]
  */
-import { rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { context } from 'esbuild';
 
@@ -38,11 +38,13 @@ const bundles = [
   },
   {
     ...common,
-    // The probe is a process of its own, for a bad graphics driver may abort it; the worker runs in threads.
+    // Processes of their own: a bad graphics driver may abort the probe, a hostile document must not stop the index.
+    // The conversion worker runs in threads.
     entryPoints: {
       engine: 'src/engine/main.ts',
       webgpuProbeMain: 'src/decoder/webgpuProbeMain.ts',
       conversionWorker: 'src/checkpoint/quantized/conversionWorker.ts',
+      documentReader: 'src/retrieval/reading/documentReaderMain.ts',
     },
     outdir: 'dist',
     outExtension: { '.js': '.mjs' },
@@ -70,6 +72,8 @@ const bundles = [
 ];
 
 rmSync(resolve(root, 'dist'), { recursive: true, force: true });
+// Tables of character codes for PDF files (src/retrieval/documents/pdf.ts).
+cpSync(resolve(root, 'node_modules/pdfjs-dist/cmaps'), resolve(root, 'dist/cmaps'), { recursive: true });
 const contexts = await Promise.all(bundles.map((options) => context(options)));
 if (watch) {
   await Promise.all(contexts.map((bundle) => bundle.watch()));

@@ -1,7 +1,8 @@
 /** Conversations as text, by the chat template of a model. */
-import { messageOf, UserError } from '../protocol/errors.ts';
+import { reasonOf, UserError } from '../protocol/errors.ts';
 import { renderTemplate } from './templateInterpreter.ts';
 import type { Tokenizer } from './tokenizer.ts';
+import { withinTime } from './withinTime.ts';
 
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant';
@@ -21,12 +22,15 @@ const today: Readonly<Record<string, string>> = {
   ...{ X: '00:00:00', T: '00:00:00', R: '00:00', r: '12:00:00 AM', n: '\n', t: '\t', '%': '%' },
 };
 
+/** Real templates take some milliseconds. */
+const renderingMs = 2000;
+
 /**
  * A conversation as text, by the checkpoint's own chat template, ready for the assistant to go on. Tokenise it without
  * special tokens: the template writes them itself.
  * @param variables further ones that some templates know, such as `enable_thinking`
  * @returns undefined if the model has no chat template
- * @throws UserError if the template is broken or refuses the messages
+ * @throws UserError if the template is broken, refuses the messages, or does not come to an end
  */
 export function renderChat(
   tokenizer: Tokenizer,
@@ -39,19 +43,22 @@ export function renderChat(
     ([role, text]) => [`${role}_token`, text] as const,
   );
   try {
-    return renderTemplate(chatTemplate, {
-      // as transformers does: None where none are given
-      tools: null,
-      documents: null,
-      ...variables,
-      ...Object.fromEntries(tokens),
-      messages,
-      add_generation_prompt: true,
-      date_string: `${today['d']} ${today['b']} ${today['Y']}`,
-      strftime_now: formatToday,
-    });
+    return withinTime(renderingMs, 'The chat template of this model', () =>
+      renderTemplate(chatTemplate, {
+        // as transformers does: None where none are given
+        tools: null,
+        documents: null,
+        ...variables,
+        ...Object.fromEntries(tokens),
+        messages,
+        add_generation_prompt: true,
+        date_string: `${today['d']} ${today['b']} ${today['Y']}`,
+        strftime_now: formatToday,
+      }),
+    );
   } catch (error) {
-    throw new UserError(`The model's chat template cannot be used for this prompt: ${messageOf(error)}`, {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`The model's chat template cannot be used for this prompt: ${reasonOf(error)}`, {
       cause: error,
     });
   }

@@ -7,6 +7,7 @@ import { openGgufCheckpoint } from './gguf/checkpoint.ts';
 import { isGguf } from './gguf/file.ts';
 import { textName } from './layers.ts';
 import { selectTensors } from './selectTensors.ts';
+import { hasOwnHead } from './tiedHead.ts';
 import type { Checkpoint, ModelConfig, TensorLocation } from './types.ts';
 import { readWeights } from './weightFiles.ts';
 
@@ -14,7 +15,8 @@ import { readWeights } from './weightFiles.ts';
  * Opens a GGUF file (known by its first bytes), or a Hugging Face checkpoint folder: reads config.json,
  * generation_config.json and the headers of the weight files, and checks that every tensor of the architecture is there
  * in its shape. No weights are read.
- * Tensors that the architecture does not use (old rotary tables, a tied model's copy of its head) are left out.
+ * Tensors that the architecture does not use (old rotary tables, a tied model's copy of its head) are left out; a tied
+ * model's head that is no copy is used, as transformers 5 does.
  *
  * @throws UserError that says which file or tensor is missing or wrong
  */
@@ -23,17 +25,18 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 }
 
 async function openFolder(folder: string): Promise<Checkpoint> {
-  const config = await readModelConfig(folder);
+  const written = await readModelConfig(folder);
   const weights = await readWeights(folder);
+  const found = written.textPartOnly ? textPart(weights.tensors) : weights.tensors;
+  const ownHead = await hasOwnHead(written, found);
+  const config = ownHead ? { ...written, tieWordEmbeddings: false } : written;
   return {
     path: folder,
     format: 'safetensors',
     config,
-    tensors: selectTensors(config, config.textPartOnly ? textPart(weights.tensors) : weights.tensors, {
-      path: folder,
-      described: 'config.json',
-    }),
+    tensors: selectTensors(config, found, { path: folder, described: 'config.json' }),
     weightBytes: weights.bytes,
+    ...(ownHead ? { ownHead } : {}),
   };
 }
 

@@ -43,8 +43,8 @@ export class EmbeddingTable {
     for (const [position, id] of tokenIds.entries()) {
       if (!Number.isInteger(id) || id < 0 || id >= this.vocabSize) {
         throw new UserError(
-          `Token id ${id} is outside the model's vocabulary of ${this.vocabSize} tokens: the tokenizer and the ` +
-            'weights are not of the same model.',
+          `Token id ${id} is outside the model's vocabulary of ${this.vocabSize} tokens: the tokenizer has ` +
+            'tokens for which the weights have no row, such as one added for padding. Leave it out of the prompt.',
         );
       }
       let row = this.#recent.get(id);

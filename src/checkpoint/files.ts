@@ -28,24 +28,36 @@ export function isJsonObject(value: unknown): value is JsonObject {
 }
 
 /**
- * The object that a JSON file holds.
+ * The text of a file that cannot be large.
  *
- * @throws UserError if the file is missing, unreadable, no JSON or not an object
+ * @throws UserError if it is missing, unreadable or larger than `most` bytes
  */
-export async function readJsonObject(path: string): Promise<JsonObject> {
-  let text: string;
+export async function readSmallFile(path: string, most: number): Promise<string> {
+  return (await readSmallBytes(path, most)).toString('utf8');
+}
+
+/** Like readSmallFile, before it is known how the text is encoded. */
+export async function readSmallBytes(path: string, most: number): Promise<Buffer> {
   try {
-    const { size } = await stat(path);
-    if (size > maximumJsonBytes) {
-      throw new UserError(`${path} has ${size} bytes, too many for a JSON file of a model.`);
-    }
-    text = await readFile(path, 'utf8');
+    const stats = await stat(path);
+    if (!stats.isFile()) throw new UserError(`${path} is not a file.`);
+    if (stats.size > most) throw new UserError(`${path} has ${stats.size} bytes; at most ${most} are read.`);
+    return await readFile(path);
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw new UserError(
       errorCode(error) === 'ENOENT' ? `${path} is missing.` : `${path} cannot be read: ${messageOf(error)}`,
     );
   }
+}
+
+/**
+ * The object that a JSON file holds.
+ *
+ * @throws UserError if the file is missing, unreadable, no JSON or not an object
+ */
+export async function readJsonObject(path: string): Promise<JsonObject> {
+  const text = await readSmallFile(path, maximumJsonBytes);
   let value: unknown;
   try {
     value = JSON.parse(text.replace(/^\uFEFF/, ''));

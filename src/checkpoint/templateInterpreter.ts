@@ -60,6 +60,8 @@ const globals = {
 
 /** As in Jinja2's sandbox. */
 const largestRange = 100_000;
+/** Characters of a text, and items of a list, that a template makes. */
+const largestValue = 4_000_000;
 
 class ChatInterpreter extends Interpreter {
   /** What `break` and `continue` throw. */
@@ -104,7 +106,17 @@ class ChatInterpreter extends Interpreter {
     return this.#text(text, environment);
   }
 
+  /** A value that doubles at every step fills the memory long before its time is over. */
   override evaluate(node: Node | undefined, environment: Environment): Value {
+    const value = this.#evaluate(node, environment);
+    const made = value.value;
+    if ((typeof made === 'string' || Array.isArray(made)) && made.length > largestValue) {
+      throw new Error(`it makes a text or list of more than ${largestValue} parts`);
+    }
+    return value;
+  }
+
+  #evaluate(node: Node | undefined, environment: Environment): Value {
     const call = node && textCall(node);
     if (!call) return super.evaluate(node, environment);
     const value = this.evaluate(call.object, environment);

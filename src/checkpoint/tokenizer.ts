@@ -1,10 +1,20 @@
 /** Text to token ids and back, for the models of folders and GGUF files alike, with names for virtual tokens. */
 import { stat } from 'node:fs/promises';
-import { UserError } from '../protocol/errors.ts';
+import { reasonOf, UserError } from '../protocol/errors.ts';
 import { openGguf } from './gguf/file.ts';
+import { withUsualKeys } from './gguf/ollamaGemma3.ts';
 import { ggufTokenizerSource } from './gguf/tokenizer.ts';
 import { readTokenizerFolder } from './tokenizerFolder.ts';
 import type { SpecialTokens, TokenizerModel, TokenizerSource } from './tokenizerModel.ts';
+import { withinTime } from './withinTime.ts';
+
+/** The largest vocabularies take some seconds on a busy machine. */
+const buildingMs = 60_000;
+
+/** Milliseconds that a text (or its tokens) may take; real tokenizers do a thousand characters in one. */
+function timeFor(length: number): number {
+  return 5000 + Math.ceil(length / 50);
+}
 
 /** The name of the i-th virtual token in a prompt's text, counted from 0: `[ref1]` and so on. */
 export function virtualTokenName(index: number): string {
@@ -20,6 +30,8 @@ export class Tokenizer {
   readonly size: number;
   /** Largest id of the vocabulary and the added tokens. */
   readonly highestId: number;
+  /** The same without tokens that were added later, such as a padding token for which the model has no row. */
+  readonly highestBaseId: number;
   /** Id of `[ref1]`; virtual tokens are numbered from here on. */
   readonly firstVirtualTokenId: number;
   readonly virtualTokenCount: number;
@@ -34,6 +46,7 @@ export class Tokenizer {
     this.#source = source;
     this.size = source.size;
     this.highestId = source.highestId;
+    this.highestBaseId = source.highestBaseId;
     this.firstVirtualTokenId = Math.max(source.size, source.highestId + 1);
     this.virtualTokenCount = virtualTokenCount;
     this.chatTemplate = source.chatTemplate;
@@ -81,7 +94,10 @@ export class Tokenizer {
     options: { addSpecialTokens?: boolean; specialTokensAsText?: boolean } = {},
   ): number[] {
     const { addSpecialTokens = true, specialTokensAsText = false } = options;
-    return this.#model().encode(text, { addSpecialTokens, specialTokensAsText });
+    const model = this.#model();
+    return this.#bounded(timeFor(text.length), () =>
+      model.encode(text, { addSpecialTokens, specialTokensAsText }),
+    );
   }
 
   /**
@@ -90,7 +106,9 @@ export class Tokenizer {
    * @param options.skipSpecialTokens leave out tokens such as BOS and EOS (default true)
    */
   decode(ids: readonly number[], options: { skipSpecialTokens?: boolean } = {}): string {
-    return this.#model().decode(ids, { skipSpecialTokens: options.skipSpecialTokens ?? true });
+    const model = this.#model();
+    const { skipSpecialTokens = true } = options;
+    return this.#bounded(timeFor(ids.length), () => model.decode(ids, { skipSpecialTokens }));
   }
 
   /**
@@ -113,13 +131,27 @@ export class Tokenizer {
   }
 
   #model(): TokenizerModel {
-    this.#built ??= this.#source.build(
-      Array.from({ length: this.virtualTokenCount }, (_, i) => ({
-        id: this.firstVirtualTokenId + i,
-        content: virtualTokenName(i),
-      })),
-    );
+    const added = Array.from({ length: this.virtualTokenCount }, (_, i) => ({
+      id: this.firstVirtualTokenId + i,
+      content: virtualTokenName(i),
+    }));
+    this.#built ??= this.#bounded(buildingMs, () => this.#source.build(added));
     return this.#built;
+  }
+
+  /**
+   * A file's expressions may take for ever, its replacements fill the memory, its rules be of a wrong form that shows only
+   * now. A tokenizer that was stopped in the middle is built anew.
+   */
+  #bounded<Result>(milliseconds: number, work: () => Result): Result {
+    const { path } = this.#source;
+    try {
+      return withinTime(milliseconds, `The tokenizer of ${path}`, work);
+    } catch (error) {
+      this.#built = undefined;
+      if (error instanceof UserError) throw error;
+      throw new UserError(`The tokenizer of ${path} cannot be used: ${reasonOf(error)}.`, { cause: error });
+    }
   }
 }
 
@@ -127,22 +159,23 @@ export class Tokenizer {
  * Opens the tokenizer of a model.
  *
  * @param path a checkpoint folder or a GGUF file
- * @param vocabSize the model's vocabulary; it may be larger than the tokenizer (padding), not smaller
+ * @param vocabSize the model's vocabulary; it may be larger than the tokenizer (padding), not smaller. Tokens
+ *   that were added to a vocabulary may lie beyond it: only a prompt that holds one is a fault.
  * @throws UserError if the tokenizer is missing, broken, of an unknown kind or too large for the model
  */
 export async function openTokenizer(path: string, vocabSize?: number): Promise<Tokenizer> {
   const tokenizer = await Tokenizer.open(path);
-  if (vocabSize !== undefined && tokenizer.highestId >= vocabSize) {
+  if (vocabSize !== undefined && tokenizer.highestBaseId >= vocabSize) {
     throw new UserError(
-      `${path}: the tokenizer has token ids up to ${tokenizer.highestId}, the model's vocabulary only ` +
-        `${vocabSize} tokens (ids up to ${vocabSize - 1}): tokenizer.json and config.json are not of the same model.`,
+      `${path}: the tokenizer has token ids up to ${tokenizer.highestBaseId}, the model's vocabulary only ` +
+        `${vocabSize} tokens (ids up to ${vocabSize - 1}): they are not of the same model.`,
     );
   }
   return tokenizer;
 }
 
 async function readGgufTokenizer(path: string): Promise<TokenizerSource> {
-  const { metadata } = await openGguf(path);
+  const { metadata } = withUsualKeys(await openGguf(path));
   return ggufTokenizerSource(path, metadata);
 }
 

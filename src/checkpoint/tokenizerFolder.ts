@@ -2,9 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as UntypedTokenizer } from '@huggingface/tokenizers';
-import { messageOf, UserError } from '../protocol/errors.ts';
+import { reasonOf, UserError } from '../protocol/errors.ts';
 import { exists, isJsonObject, readJsonObject, readOptionalJsonObject, type JsonObject } from './files.ts';
 import { bytesOfByteLevel, byteOf } from './gguf/textEncodings.ts';
+import { checkTokenizerForm } from './tokenizerForm.ts';
+import { normalizerRules, postProcessorRules, preTokenizerRules } from './tokenizerRules.ts';
 import type {
   AddedToken,
   EncodeOptions,
@@ -51,12 +53,17 @@ export async function readTokenizerFolder(folder: string): Promise<TokenizerSour
   }
   const json = await readJsonObject(path);
   const config = (await readOptionalJsonObject(join(folder, 'tokenizer_config.json'))) ?? {};
-  const { tokenizer, size, highestId } = readVocabulary(json, path);
-  const files = { path, tokenizer, config };
+  const { tokenizer, idOf, ...sizes } = readVocabulary(json, path);
+  checkTokenizerForm(json, path);
+  const rules = {
+    normalizer: normalizerRules(tokenizer.normalizer),
+    pre_tokenizer: preTokenizerRules(tokenizer.pre_tokenizer, path),
+    post_processor: postProcessorRules(tokenizer.post_processor, config, idOf),
+  };
+  const files = { path, tokenizer: { ...tokenizer, ...rules }, config };
   return {
     path,
-    size,
-    highestId,
+    ...sizes,
     chatTemplate: await readChatTemplate(folder, config),
     specialTokens: await readSpecialTokens(folder, config),
     build: (added) => new FolderTokenizerModel(files, added),
@@ -91,10 +98,12 @@ class FolderTokenizerModel implements TokenizerModel {
   decode(ids: readonly number[], { skipSpecialTokens }: { skipSpecialTokens: boolean }): string {
     const known = ids.filter((id) => this.#library.id_to_token(id) !== undefined);
     if (known.length === 0) return '';
+    const { tokenizer, config } = this.#files;
+    const isBpe = isJsonObject(tokenizer.model) && tokenizer.model.type === 'BPE';
     return this.#library.decode(known, {
       skip_special_tokens: skipSpecialTokens,
-      // transformers' old default of tidying spaces changes the text: only where the file asks for it.
-      clean_up_tokenization_spaces: this.#files.config.clean_up_tokenization_spaces === true,
+      // Tidying spaces is meant for WordPiece; as transformers 5 does, byte-pair tokenizers never do it.
+      clean_up_tokenization_spaces: !isBpe && config.clean_up_tokenization_spaces === true,
     });
   }
 
@@ -118,23 +127,26 @@ class FolderTokenizerModel implements TokenizerModel {
     try {
       return new HuggingFaceTokenizer({ ...tokenizer, added_tokens: addedTokens }, config);
     } catch (error) {
-      throw new UserError(`${path} cannot be used: ${messageOf(error)}`);
+      if (error instanceof UserError) throw error;
+      throw new UserError(`${path} cannot be used: ${reasonOf(error)}.`, { cause: error });
     }
   }
 }
 
-function readVocabulary(
-  json: JsonObject,
-  path: string,
-): Pick<TokenizerFiles, 'tokenizer'> & Pick<TokenizerSource, 'size' | 'highestId'> {
+interface ReadVocabulary extends Pick<TokenizerSource, 'size' | 'highestId' | 'highestBaseId'> {
+  tokenizer: TokenizerFiles['tokenizer'];
+  idOf: (token: string) => number | undefined;
+}
+
+function readVocabulary(json: JsonObject, path: string): ReadVocabulary {
   const { model, added_tokens: added = [] } = json;
   const vocabulary = isJsonObject(model) ? model.vocab : undefined;
   if (!Array.isArray(added) || !added.every((token) => isJsonObject(token))) {
     throw new UserError(`${path}: "added_tokens" is not a list of tokens.`);
   }
-  const kind = isJsonObject(model) ? model.type : undefined;
-  // The library would take an unknown kind for one that it knows; old files do not name theirs.
-  if (kind !== undefined && kind !== 'BPE' && kind !== 'WordPiece' && kind !== 'Unigram') {
+  // Old files do not name their kind.
+  const kind = isJsonObject(model) ? (model.type ?? kindOf(model)) : undefined;
+  if (isJsonObject(model) && kind !== 'BPE' && kind !== 'WordPiece' && kind !== 'Unigram') {
     throw new UserError(
       `${path} is of the kind ${JSON.stringify(kind)}, which is not supported; expected BPE, WordPiece or Unigram.`,
     );
@@ -147,19 +159,33 @@ function readVocabulary(
       : [];
   if (entries.length === 0 && added.length === 0) throw new UserError(`${path} holds no vocabulary.`);
 
-  const tokens = new Set<string>();
+  const ids = new Map<string, number>();
   let highestId = -1;
-  for (const [token, id] of [...entries, ...added.map(({ content, id }) => [content, id] as const)]) {
+  let highestBaseId = -1;
+  for (const [index, [token, id]] of [
+    ...entries,
+    ...added.map(({ content, id }) => [content, id] as const),
+  ].entries()) {
     if (typeof token !== 'string' || typeof id !== 'number' || !Number.isSafeInteger(id) || id < 0) {
       throw new UserError(
         `${path}: the vocabulary entry ${JSON.stringify([token, id])} is not a token and its id.`,
       );
     }
-    tokens.add(token);
+    ids.set(token, id);
     highestId = Math.max(highestId, id);
+    if (index < entries.length) highestBaseId = highestId;
   }
   const absent = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
-  return { tokenizer: { ...absent, ...json, added_tokens: added }, size: tokens.size, highestId };
+  const named = isJsonObject(model) ? { model: { ...model, type: kind } } : {};
+  const tokenizer = { ...absent, ...json, ...named, added_tokens: added };
+  return { tokenizer, size: ids.size, highestId, highestBaseId, idOf: (token) => ids.get(token) };
+}
+
+/** The kind of a model by what it holds. */
+function kindOf(model: JsonObject): string | undefined {
+  if (Array.isArray(model.merges)) return 'BPE';
+  if (Array.isArray(model.vocab)) return 'Unigram';
+  return 'continuing_subword_prefix' in model ? 'WordPiece' : undefined;
 }
 
 /** Newer folders have chat_template.jinja; others a text or a list of named texts in tokenizer_config.json. */

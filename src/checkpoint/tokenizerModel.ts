@@ -40,6 +40,8 @@ export interface TokenizerSource {
   size: number;
   /** Largest id of the vocabulary and the added tokens. */
   highestId: number;
+  /** Largest id of the vocabulary without tokens that were added to it later. */
+  highestBaseId: number;
   /** The Jinja text of the chat template. */
   chatTemplate?: string;
   specialTokens: SpecialTokens;

@@ -164,6 +164,8 @@ export interface Checkpoint {
   tensors: ReadonlyMap<string, TensorLocation>;
   /** Bytes of all weight files. */
   weightBytes: number;
+  /** config.json ties the head to the embeddings, but the files hold another head, which is used. */
+  ownHead?: true;
 }
 
 /** One low-rank pair: y = W x + scaling * B (A x). */

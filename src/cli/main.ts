@@ -1,6 +1,7 @@
 /** `spring`: the engine on the command line. One file per command in commands/. */
 import { Command, CommanderError } from 'commander';
 import { CancelledError, messageOf, UserError } from '../protocol/errors.ts';
+import { visible } from '../protocol/visible.ts';
 import { commands } from './commands/index.ts';
 
 const program = new Command('spring')
@@ -15,11 +16,11 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else if (error instanceof UserError || error instanceof CancelledError) {
-    process.stderr.write(`${error.message}\n`);
+    process.stderr.write(`${visible(error.message)}\n`);
     process.exitCode = 1;
   } else {
     process.stderr.write(
-      `Unexpected error, please report it: ${error instanceof Error ? error.stack : messageOf(error)}\n`,
+      `Unexpected error, please report it: ${visible(String(error instanceof Error ? error.stack : messageOf(error)))}\n`,
     );
     process.exitCode = 1;
   }

@@ -1,8 +1,11 @@
 /** Options that several commands share, and how their values are read. A value that is none is a usage error. */
-import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { precisionChoices, type DeviceChoice, type PrecisionChoice } from '../protocol/comparison.ts';
-import { messageOf, UserError } from '../protocol/errors.ts';
+import {
+  deviceChoices,
+  precisionChoices,
+  type DeviceChoice,
+  type PrecisionChoice,
+} from '../protocol/comparison.ts';
 
 export interface ModelOptions {
   model: string;
@@ -13,12 +16,8 @@ export interface ModelOptions {
 /** --model, --device, --precision */
 export function addModelOptions(command: Command): Command {
   return command
-    .option('--model <name>', 'checkpoint folder, a name from `spring models`, or demo', 'demo')
-    .addOption(
-      new Option('--device <device>', 'where the model runs')
-        .choices(['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'])
-        .default('auto'),
-    )
+    .option('--model <name>', 'checkpoint folder, GGUF file, a name from `spring models`, or demo', 'demo')
+    .addOption(new Option('--device <device>', 'where the model runs').choices(deviceChoices).default('auto'))
     .addOption(
       new Option('--precision <precision>', 'number format of the weights')
         .choices(precisionChoices)
@@ -61,18 +60,6 @@ export function number(text: string): number {
     throw new InvalidArgumentError('Expected a number, 0 or more.');
   }
   return value;
-}
-
-/** Reads a JSON file the user named. @throws UserError that names the file */
-export async function readJsonFile(file: string): Promise<unknown> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new UserError(`${file} cannot be read: ${messageOf(error)}`);
-  });
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`${file} is not valid JSON: ${messageOf(error)}`);
-  }
 }
 
 /** An AbortSignal that fires at the first Ctrl+C; the second ends the process. */

@@ -1,16 +1,16 @@
 /** The passages of a question: from a file, or retrieved from a folder. */
+import { readJsonText } from '../checkpoint/textFile.ts';
 import type { Passage } from '../protocol/passages.ts';
 import { UserError } from '../protocol/errors.ts';
 import { passageText } from '../retrieval/passageText.ts';
 import { retrievePassages } from '../retrieval/workspace.ts';
-import { readJsonFile } from './options.ts';
 
 /**
  * Reads a passages file: a JSON array of strings or of `{text, path?, startLine?, endLine?}`.
  * @throws UserError that names the entry that is wrong
  */
 export async function readPassagesFile(file: string): Promise<Passage[]> {
-  const json = await readJsonFile(file);
+  const json = await readJsonText(file);
   if (!Array.isArray(json)) throw new UserError(`${file} must hold a JSON array of passages.`);
   return json.map((entry: unknown, index): Passage => {
     const where = `${file}: passage ${index + 1}`;

@@ -50,6 +50,28 @@ export class LiveRegion {
   }
 }
 
+/** A pipe gets a line of progress at most so often. */
+const secondsBetweenLines = 5;
+
+/** One line of progress on stderr: drawn again in a terminal, now and then a new line in a pipe. */
+export class ProgressLine {
+  private readonly draw = process.stderr.isTTY ? createLogUpdate(process.stderr) : undefined;
+  private nextLine = 0;
+
+  update(text: string): void {
+    if (this.draw) this.draw(text);
+    else if (performance.now() >= this.nextLine) {
+      process.stderr.write(`${text}\n`);
+      this.nextLine = performance.now() + 1000 * secondsBetweenLines;
+    }
+  }
+
+  done(): void {
+    this.draw?.clear();
+    this.draw?.done();
+  }
+}
+
 /** Wraps a text and indents it. */
 export function indented(text: string, indent: string, width = terminalWidth()): string {
   return wrapAnsi(text, width - indent.length, { hard: true })

@@ -1,4 +1,5 @@
 /** One prompt's answer while it grows. */
+import { contextLength } from '../checkpoint/ropeConfig.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import type { FittedPrompt } from './context.ts';
 import type { Units } from './promptUnits.ts';
@@ -41,7 +42,7 @@ export class Answering {
     this.stream = new TextStream(options.decode, settings.stop);
     this.eosTokenIds = new Set(settings.ignoreEos ? [] : config.eosTokenIds);
     // the last new token is never fed back, so it needs no position
-    const room = Math.max(config.maxPositionEmbeddings, units.length) - units.length + 1;
+    const room = Math.max(contextLength(config), units.length) - units.length + 1;
     this.maxNewTokens = Math.min(settings.maxNewTokens, room);
   }
 

@@ -1,4 +1,5 @@
 /** Fitting a prompt into the model's context. */
+import { contextLength } from '../checkpoint/ropeConfig.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { Units } from './promptUnits.ts';
@@ -17,7 +18,7 @@ export interface FittedPrompt {
  */
 export function fitToContext(units: Units, config: ModelConfig, settings: GenerationSettings): FittedPrompt {
   if (units.length === 0) throw new UserError('The prompt is empty: there is nothing to continue.');
-  const context = config.maxPositionEmbeddings;
+  const context = contextLength(config);
   if ((settings.overflow ?? 'refuse') === 'refuse') {
     if (units.length > context) {
       throw new UserError(

@@ -15,6 +15,7 @@ import { loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
 import { PromptUnits } from './promptUnits.ts';
+import { outgrowsKeys } from './rope.ts';
 import { scorePrompt } from './scoring.ts';
 import type { DecoderSession } from './session.ts';
 import type { DecoderEvent, DecoderOptions, Device, GenerationSettings, Precision, Prompt } from './types.ts';
@@ -198,7 +199,12 @@ export class Decoder {
         this.releaseFinished(growing);
         if (growing.length === 0) return;
         throwIfCancelled(signal);
-        yield* this.decodeNext(growing);
+        const { config } = this.checkpoint;
+        const [outgrown, others] = partition(growing, ({ sequence }) =>
+          outgrowsKeys(config, sequence.length, sequence.length + 1),
+        );
+        if (others.length > 0) yield* this.decodeNext(others);
+        if (outgrown.length > 0) yield* this.prefillAnew(outgrown, others[0]?.sequence, prefill);
       }
     } finally {
       for (const { sequence } of growing) this.session.memory.release(sequence);
@@ -218,6 +224,25 @@ export class Decoder {
     for (const [index, { answering }] of growing.entries()) yield* answering.accept(logits[index]!);
   }
 
+  /** One more token for answers whose keys no longer hold: they and their prompts go through the model again. */
+  private async *prefillAnew(
+    outgrown: readonly GrowingAnswer[],
+    beside: Sequence | undefined,
+    prefill: Prefill,
+  ): AsyncGenerator<DecoderEvent> {
+    const prompts = outgrown.map(({ answering, adapter }) => ({
+      index: answering.index,
+      units: answering.units,
+      adapter,
+    }));
+    for await (const { index, sequence, logits } of prefill.run(prompts, beside)) {
+      const answer = outgrown.find(({ answering }) => answering.index === index)!;
+      this.session.memory.release(answer.sequence);
+      answer.sequence = sequence;
+      yield* answer.answering.accept(logits);
+    }
+  }
+
   private releaseFinished(growing: GrowingAnswer[]): void {
     for (const { sequence } of growing.filter(({ answering }) => answering.finished)) {
       this.session.memory.release(sequence);
@@ -231,6 +256,11 @@ export class Decoder {
     await this.session.dispose();
     await this.embeddings[Symbol.asyncDispose]();
   }
+}
+
+/** Those of which it is true, and the others. */
+function partition<T>(items: readonly T[], isTrue: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(isTrue), items.filter((item) => !isTrue(item))];
 }
 
 function prefixCacheFor({ config, memory }: DecoderSession): PrefixCache {

@@ -1,7 +1,8 @@
 /** From a checkpoint to a loaded model: chooses device and precision, prepares weights where that is needed. */
 import type { ConversionProgress } from '../checkpoint/quantized/convert.ts';
+import { defaultQuantizedFolder } from '../checkpoint/quantized/folders.ts';
 import { plainCheckpoint } from '../checkpoint/quantized/plainCheckpoint.ts';
-import { defaultQuantizedFolder, preparedWeights } from '../checkpoint/quantized/store.ts';
+import { preparedWeights } from '../checkpoint/quantized/store.ts';
 import type { Checkpoint } from '../checkpoint/types.ts';
 import { UserError } from '../protocol/errors.ts';
 import { chooseDevice, type ChosenDevice } from './device.ts';
@@ -44,7 +45,10 @@ export async function loadSession(checkpoint: Checkpoint, options: DecoderOption
           ),
         });
   const part = checkpoint.config.textPartOnly ? '; only the text part is loaded: images are not read' : '';
-  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}${part}` };
+  const head = checkpoint.ownHead
+    ? "; the files' own head is used, though config.json ties it to the embeddings"
+    : '';
+  return { session, reason: `${device.device}: ${device.reason}; ${precision}: ${reason}${part}${head}` };
 }
 
 /**

@@ -61,12 +61,14 @@ export class Prefill {
     this.signal = signal;
   }
 
-  /** Yields every prompt as soon as it is prefilled. Prompts share only with prompts of the same adapter. */
-  async *run(prompts: readonly PromptToPrefill[]): AsyncGenerator<PrefilledPrompt> {
+  /**
+   * Yields every prompt as soon as it is prefilled. Prompts share only with prompts of the same adapter.
+   * @param beside a sequence that these are to go through the model with
+   */
+  async *run(prompts: readonly PromptToPrefill[], beside?: Sequence): AsyncGenerator<PrefilledPrompt> {
     const groups = Map.groupBy(prompts, ({ adapter, units }) =>
       JSON.stringify([adapter?.id ?? '', ropeRegime(this.session.config, units.length)]),
     );
-    let beside: Sequence | undefined;
     try {
       for (const [key, group] of groups) {
         const { sequence, length } = await this.beginning(key, group, beside);

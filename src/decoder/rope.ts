@@ -46,6 +46,16 @@ function regimeOf(config: ModelConfig, rope: RopeConfig, sequenceLength: number)
   return 'only';
 }
 
+/**
+ * Whether a sequence that grows to this length must turn all its keys anew: longrope's long factors hold for every
+ * position once a sequence is longer than the original length. Under `dynamic` keys stay as they were turned.
+ */
+export function outgrowsKeys(config: ModelConfig, from: number, to: number): boolean {
+  return distinctRopes(config).some(
+    (rope) => rope.type === 'longrope' && regimeOf(config, rope, from) !== regimeOf(config, rope, to),
+  );
+}
+
 /** Tables for positions 0..positions-1 of a sequence that is `sequenceLength` long in all. */
 export function ropeTables(
   config: ModelConfig,

@@ -1,4 +1,5 @@
 /** How likely the model finds a text as it stands: the log probability of every token after what comes before it. */
+import { contextLength } from '../checkpoint/ropeConfig.ts';
 import { throwIfCancelled, UserError } from '../protocol/errors.ts';
 import type { PromptUnits, Units } from './promptUnits.ts';
 import { logSumExp } from './sampling.ts';
@@ -21,11 +22,12 @@ export async function scorePrompt(
   prompt: Prompt,
   signal?: AbortSignal,
 ): Promise<(number | null)[]> {
-  const { vocabSize, maxPositionEmbeddings } = session.config;
+  const { vocabSize } = session.config;
+  const context = contextLength(session.config);
   const units = promptUnits.fromPrompt(prompt);
-  if (units.length > maxPositionEmbeddings) {
+  if (units.length > context) {
     throw new UserError(
-      `The text has ${units.length} tokens, but the model's context is ${maxPositionEmbeddings}: take a shorter one.`,
+      `The text has ${units.length} tokens, but the model's context is ${context}: take a shorter one.`,
     );
   }
   const step = Math.max(1, Math.min(passSize, Math.floor(logitsBytes / (4 * vocabSize))));

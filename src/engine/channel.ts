@@ -57,11 +57,15 @@ interface Envelope {
 const progressType = new ProgressType<unknown>();
 let nextProgressToken = 1;
 
+/** Answered by every process that is not stuck. */
+const ping = 'ping';
+
 /** Answers a role's requests on `connection`. */
 export function serve<Role extends EngineRole>(
   connection: MessageConnection,
   handlers: Handlers<Role>,
 ): void {
+  connection.onRequest(ping, () => null);
   for (const [name, handler] of Object.entries<Handlers<Role>[RequestName<Role>]>(handlers)) {
     connection.onRequest(name, async (envelope: Envelope, token: CancellationToken) => {
       const abort = new AbortController();
@@ -128,6 +132,25 @@ export async function sendRequest<Role extends EngineRole, Name extends RequestN
     signal?.removeEventListener('abort', onAbort);
     progress?.dispose();
     cancellation.dispose();
+  }
+}
+
+/** Whether the other side takes messages within this time; one that computes without a pause does not. */
+export async function reacts(connection: MessageConnection, withinMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), withinMs);
+    timer.unref();
+  });
+  // A connection that is gone is no sign of a stuck process.
+  const answered = connection.sendRequest(ping).then(
+    () => true,
+    () => true,
+  );
+  try {
+    return await Promise.race([answered, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -1,6 +1,7 @@
 /** One comparison from request to events: loads what it names, builds the prompts, decodes. Used by CLI and engine. */
 import { readVirtualTokens, type VirtualTokens } from '../checkpoint/virtualTokens.ts';
 import { Decoder } from '../decoder/decoder.ts';
+import type { DecoderOptions } from '../decoder/types.ts';
 import type { LoraAdapter } from '../checkpoint/types.ts';
 import { adapterOf, buildVariant, virtualTokenCount, type AdapterKind } from '../evaluation/variants.ts';
 import {
@@ -20,6 +21,7 @@ import type {
 import type { EncodeRequest } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { PromptTemplates } from '../spring/prompts.ts';
+import { whileOpening } from './openFiles.ts';
 
 /** Decoder settings that only the command line and tests set. */
 export interface ComparisonOptions {
@@ -37,6 +39,11 @@ export interface EngineListener {
 }
 
 /** Holds the model that was used last, so that the next question does not load it again. */
+/** What is said while quantised weights are made or repacked, once for each model. */
+export function preparationText(model: string, percent: number): string {
+  return `Preparing the weights of ${model}: ${percent} %`;
+}
+
 export class ComparisonEngine {
   private readonly listener: EngineListener;
   private loaded: { key: string; decoder: Decoder; model: string; folder: string } | undefined;
@@ -52,16 +59,22 @@ export class ComparisonEngine {
     if (this.loaded?.key === key) return this.loaded.decoder;
     await this.unload();
     const { model, device, precision } = selection;
-    const decoder = await Decoder.open(folder, {
+    let shownPercent = -1;
+    const options: DecoderOptions = {
       device,
       precision,
       signal,
-      onConversion: ({ done, total }) =>
-        this.listener.onLoading?.(`Quantising ${model}: ${Math.floor((100 * done) / total)} %`),
+      onConversion: ({ done, total }) => {
+        const percent = Math.floor((100 * done) / total);
+        if (percent === shownPercent) return;
+        shownPercent = percent;
+        this.listener.onLoading?.(preparationText(model, percent));
+      },
       onNotice: (message) => {
         if (this.model) this.listener.onModelChanged?.(this.model, message);
       },
-    });
+    };
+    const decoder = await whileOpening(folder, () => Decoder.open(folder, options));
     this.loaded = { key, decoder, model, folder };
     return decoder;
   }
@@ -146,7 +159,8 @@ async function readTokenFile(
     throw new UserError(`The variant ${needed} needs virtual tokens, but no embedding file is chosen.`);
   }
   const file = await resolveTokenFile(request.tokenFile);
-  return readVirtualTokens(file, { hiddenSize: decoder.checkpoint.config.hiddenSize });
+  const { hiddenSize } = decoder.checkpoint.config;
+  return whileOpening(file, () => readVirtualTokens(file, { hiddenSize }));
 }
 
 /** The passages of a request to encode, then the placebo's. */

@@ -1,10 +1,12 @@
 /** The process that holds the index of the workspace's documents and looks at files of models. */
 import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
+import { localModels } from '../hub/localModels.ts';
 import { AdapterStore, defaultStoreFolder } from '../prag/adapterStore.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { IndexLocation, IndexProgress as ReportedProgress, IndexSummary } from '../protocol/engine.ts';
 import { passageText } from '../retrieval/passageText.ts';
+import { searchRepaired } from '../retrieval/workspace.ts';
 import { type IndexProgress, openIndex, type WorkspaceIndex } from '../retrieval/workspaceIndex.ts';
 import type { Handlers } from './channel.ts';
 import { inspectModel, inspectTokenFile, listInstalled } from './inspection.ts';
@@ -55,8 +57,7 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
         for (const folder of location.folders) {
           for (const { path, text } of openTexts) await index.setOpenText(folder, path, text);
         }
-        if (rebuild) await drain(index.update([], { signal }), () => undefined);
-        await drain(index.update(location.folders, { signal }), report);
+        await drain(index.update(location.folders, { signal, rebuild }), report);
         return summaryOf(used);
       }),
     updateFiles: ({ paths, openTexts }, { signal, report }) =>
@@ -72,7 +73,7 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
       }),
     search: ({ query, count }, { signal }) =>
       using(async ({ index, location }) => {
-        const { hits } = await index.search(query, { limit: count, signal });
+        const { hits } = await searchRepaired(index, location.folders, query, { limit: count, signal });
         const folders = await namesOfRealFolders(location.folders);
         return hits.map((hit) => {
           const { path, startLine, endLine, score, rank, bm25Rank, vectorRank, headings, folder } = hit;
@@ -99,6 +100,7 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
       return null;
     },
     listInstalled: () => listInstalled(extensionFolder),
+    listLocalModels: () => localModels(),
     inspectModels: ({ models }) => Promise.all(models.map((model) => inspectModel(model, extensionFolder))),
     inspectTokenFiles: ({ paths }) =>
       Promise.all(paths.map((path) => inspectTokenFile(path, extensionFolder))),
@@ -124,9 +126,10 @@ async function drain(
 }
 
 function summaryOf({ index }: OpenedIndex): IndexSummary {
-  const { files, chunks, problems, updatedAt, contentHash } = index.status();
+  const { files, chunks, problems, updatedAt, contentHash, startedAnew } = index.status();
   return {
     ...{ files, chunks, updatedAt, contentHash },
-    errors: problems.map(({ path, reason }) => ({ path, message: reason })),
+    errors: problems.map(({ path, kind, reason }) => ({ path, kind, message: reason })),
+    ...(startedAnew !== undefined && { notice: `The index was started anew: ${startedAnew}.` }),
   };
 }

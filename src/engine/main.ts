@@ -5,15 +5,19 @@
  */
 import { createMessageConnection, IPCMessageReader, IPCMessageWriter } from 'vscode-jsonrpc/node';
 import { notify, serve } from './channel.ts';
+import { noteOpenFiles } from './openFiles.ts';
 
 interface ProgramOptions {
   /** The folder that holds media/demo. */
   extensionFolder: string;
+  /** Where it is noted which files are being opened (openFiles.ts). */
+  notesFolder?: string;
 }
 
 // A role loads only what it needs: the index process has no use for the inference library.
 const [role, json = '{}'] = process.argv.slice(2);
 const options = JSON.parse(json) as ProgramOptions;
+noteOpenFiles(options.notesFolder);
 const connection = createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process));
 if (role === 'inference') {
   const { inferenceRole } = await import('./inferenceRole.ts');

@@ -1,6 +1,7 @@
 /**
  * Keeps one engine process alive (see docs/architecture.md): starts it on the first request, rejects everything
- * pending on any exit, starts it again with a growing delay, and after three crashes in a row leaves it down.
+ * pending on any exit, starts it again with a growing delay, and after three crashes in a row leaves it down. A process
+ * that is stuck is ended when something is cancelled. A file that ends processes is blamed for it (openFiles.ts).
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { getPriority, setPriority } from 'node:os';
@@ -19,8 +20,10 @@ import {
   type RequestName,
   type RequestOptions,
   type ResultOf,
+  reacts,
   sendRequest,
 } from './channel.ts';
+import { blameOpenFiles, forgetOpenFiles } from './openFiles.ts';
 
 /** The engine process ended, or is down: the request has no answer. Nothing is wrong with the request itself. */
 export class EngineStoppedError extends Error {
@@ -43,6 +46,12 @@ export interface SupervisorOptions {
    * starts another one. 0 or absent: never. Asked when a request has ended.
    */
   stopWhenIdleMs?: () => number;
+  /** Where the process notes which files it is opening; it must be told of it in its arguments, too. */
+  notesFolder?: string;
+  /** How long a process may take no message after something was cancelled; default: by role. */
+  reactionMs?: number;
+  /** A process that has lived this long and crashes starts counting from one again. Default: a minute. */
+  settledMs?: number;
   /** Delays before the 1st, 2nd, ... restart in a row; one more crash than delays leaves the process down. */
   restartDelaysMs?: readonly number[];
   /** Lines that the process writes and what the supervisor does. */
@@ -57,9 +66,11 @@ export interface SupervisorOptions {
  */
 const priorities: Record<EngineRole, number> = { inference: 5, index: 5, training: 10 };
 
+/** A pass through a large model takes its time, and while it runs no message is taken; a step of training even more. */
+const defaultReactionMs: Record<EngineRole, number> = { inference: 30_000, index: 15_000, training: 120_000 };
+
 const defaultRestartDelaysMs = [300, 1500];
-/** A process that has lived this long and crashes starts counting from one again. */
-const settledMs = 60_000;
+const defaultSettledMs = 60_000;
 
 interface Running {
   child: ChildProcess;
@@ -68,6 +79,8 @@ interface Running {
   ended: Promise<never>;
   end: (error: EngineStoppedError) => void;
   startedAt: number;
+  /** Why it was ended from here. */
+  endedBecause?: string;
 }
 
 export class EngineSupervisor<Role extends EngineRole> {
@@ -135,16 +148,29 @@ export class EngineSupervisor<Role extends EngineRole> {
     params: ParamsOf<Role, Name>,
     options: RequestOptions<ProgressOf<Role, Name>>,
   ): Promise<ResultOf<Role, Name>> {
-    const reply = sendRequest<Role, Name>(running.connection, name, params, options);
-    const result = await Promise.race([reply, running.ended]);
-    this.#strikes = 0;
-    return result;
+    const onAbort = (): void => void this.#endIfStuck(running);
+    options.signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      const reply = sendRequest<Role, Name>(running.connection, name, params, options);
+      return await Promise.race([reply, running.ended]);
+    } finally {
+      // A request that was cancelled rejects at once; whether the process stops its work is seen later.
+      if (options.signal?.aborted !== true) options.signal?.removeEventListener('abort', onAbort);
+    }
   }
 
-  /** Ends the process if it runs and forgets its crashes; the next request starts a new one. */
+  async #endIfStuck(running: Running): Promise<void> {
+    const { reactionMs = defaultReactionMs[this.role] } = this.#options;
+    if ((await reacts(running.connection, reactionMs)) || this.#running !== running) return;
+    running.endedBecause = `did not react for ${reactionMs / 1000} seconds after a request was cancelled and was ended`;
+    running.child.kill('SIGKILL');
+  }
+
+  /** Ends the process if it runs and forgets its crashes and files; the next request starts a new one. */
   restart(): void {
     this.#strikes = 0;
     this.#stop('The engine was restarted.');
+    if (this.#options.notesFolder !== undefined) forgetOpenFiles(this.#options.notesFolder);
     if (!this.#disposed) this.#setState('stopped', 'Restarted.');
   }
 
@@ -206,11 +232,15 @@ export class EngineSupervisor<Role extends EngineRole> {
     if (this.#running !== running) return;
     this.#running = null;
     running.connection.dispose();
-    if (Date.now() - running.startedAt > settledMs) this.#strikes = 0;
-    this.#strikes += 1;
+    const { notesFolder, settledMs = defaultSettledMs } = this.#options;
     const delays = this.#options.restartDelaysMs ?? defaultRestartDelaysMs;
-    const delay = delays[this.#strikes - 1];
-    const what = `The ${this.role} engine ${how}`;
+    const blamed = notesFolder === undefined ? [] : blameOpenFiles(notesFolder, running.child.pid);
+    if (Date.now() - running.startedAt > settledMs) this.#strikes = 0;
+    // A file's fault is not the engine's: what it may do again is bounded there.
+    if (blamed.length === 0) this.#strikes += 1;
+    const delay = delays[Math.max(0, this.#strikes - 1)];
+    const opening = blamed.length === 0 ? '' : ` while it opened ${blamed.join(', ')}`;
+    const what = `The ${this.role} engine ${running.endedBecause ?? how}${opening}`;
     if (delay === undefined) {
       this.#setState('down', this.#downMessage());
       running.end(new EngineStoppedError(`${what}. ${this.#downMessage()}`));

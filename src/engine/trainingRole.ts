@@ -27,6 +27,7 @@ import { readTrainingData } from '../spring/training/data.ts';
 import type { Handlers } from './channel.ts';
 import { wantedPassages } from './comparison.ts';
 import { messagesRead, reportInBatches } from './eventBatches.ts';
+import { whileOpening } from './openFiles.ts';
 import { finishRun, trainRun } from './trainingRun.ts';
 import { Turns } from './turns.ts';
 
@@ -145,5 +146,6 @@ async function openDecoder(
   { model, device, precision }: ModelSelection,
   signal: AbortSignal,
 ): Promise<Decoder> {
-  return Decoder.open(await resolveModel(model), { device, precision, signal });
+  const folder = await resolveModel(model);
+  return whileOpening(folder, () => Decoder.open(folder, { device, precision, signal }));
 }

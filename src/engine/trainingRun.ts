@@ -1,18 +1,22 @@
 /** Training the run of a folder (protocol/trainingRun.ts). */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { readSmallFile } from '../checkpoint/files.ts';
 import { Decoder } from '../decoder/decoder.ts';
 import { exactMatch } from '../evaluation/metrics.ts';
 import { repositoryOfFolder } from '../hub/fit.ts';
 import { resolveModel } from '../hub/resolve.ts';
-import { messageOf, UserError } from '../protocol/errors.ts';
+import { UserError } from '../protocol/errors.ts';
 import type { TrainingEvent } from '../protocol/training.ts';
-import { mostValidationExamples, runFiles, type TrainingRunFile } from '../protocol/trainingRun.ts';
+import { mostValidationExamples, parseRun, runFiles, type TrainingRunFile } from '../protocol/trainingRun.ts';
 import { readTrainingData } from '../spring/training/data.ts';
 import { finishTraining } from '../spring/training/finish.ts';
 import { holdOut } from '../spring/training/holdOut.ts';
 import { logged } from '../spring/training/log.ts';
 import { trainVirtualTokens } from '../spring/training/trainer.ts';
+import { whileOpening } from './openFiles.ts';
+
+const mostRunBytes = 1024 ** 2;
 
 /**
  * Trains, or goes on from the state that an earlier call left. Every event is in the folder's log, too.
@@ -27,7 +31,9 @@ export async function* trainRun(folder: string, signal: AbortSignal): AsyncGener
     const { model, settings, tokenFile, validationShare } = run;
     const split = holdOut(all, validationShare, settings.seed, mostValidationExamples);
     const modelFolder = await resolveModel(model);
-    const decoder = await Decoder.open(modelFolder, { device: 'cpu', precision: 'f32', signal });
+    const decoder = await whileOpening(modelFolder, () =>
+      Decoder.open(modelFolder, { device: 'cpu', precision: 'f32', signal }),
+    );
     try {
       const metadata = { backbone: backboneName(model, modelFolder), dataSha256: sha256 };
       const events = trainVirtualTokens(
@@ -58,11 +64,7 @@ export async function finishRun(folder: string): Promise<string | null> {
 
 async function readRun(folder: string): Promise<TrainingRunFile> {
   const file = join(folder, runFiles.run);
-  try {
-    return JSON.parse(await readFile(file, 'utf8')) as TrainingRunFile;
-  } catch (error) {
-    throw new UserError(`${file} is not the description of a training run: ${messageOf(error)}`);
-  }
+  return parseRun(await readSmallFile(file, mostRunBytes), file);
 }
 
 /** How the file names its model: a repository or the name given, never where it lies on this machine. */

@@ -1,4 +1,6 @@
 /** Answers every question of a data set under every condition, many prompts in one batch, and scores the answers. */
+import { strip } from '../checkpoint/pythonText.ts';
+import { contextLength } from '../checkpoint/ropeConfig.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
 import type { Decoder } from '../decoder/decoder.ts';
 import type { Generation, GenerationSettings, Prompt } from '../decoder/types.ts';
@@ -72,7 +74,7 @@ async function answerBatch(
     if (event.type !== 'done') continue;
     const { item, condition } = jobs[event.index]!;
     const extracted = extractAnswer?.(event.generation.text, condition) ?? event.generation.text;
-    predictions[event.index] = toPrediction(item, condition, event.generation, extracted.trim());
+    predictions[event.index] = toPrediction(item, condition, event.generation, strip(extracted));
   }
   return predictions;
 }
@@ -102,7 +104,7 @@ function toPrediction(
 /** How many rows as long as the longest of these prompts fit in the memory of a batch; at least one. */
 function rowsInMemory(jobs: readonly Job[], config: ModelConfig, settings: GenerationSettings): number {
   const longest = Math.max(...jobs.map(({ prompt }) => promptLength(prompt)));
-  const positions = Math.min(longest, config.maxPositionEmbeddings) + settings.maxNewTokens;
+  const positions = Math.min(longest, contextLength(config)) + settings.maxNewTokens;
   const bytesPerPosition = 2 * 4 * config.numLayers * config.numKeyValueHeads * config.headDim;
   const bytesPerAdapter = Math.max(...jobs.map(({ prompt }) => adapterBytes(prompt)));
   return Math.max(1, Math.floor(batchBytes / (positions * bytesPerPosition + bytesPerAdapter)));

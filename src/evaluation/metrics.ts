@@ -3,6 +3,8 @@
  * SQuAD. Every score is between 0 and 1; against several gold answers the best one counts.
  */
 
+import { splitWords } from '../checkpoint/pythonText.ts';
+
 export interface TokenOverlap {
   f1: number;
   precision: number;
@@ -23,7 +25,7 @@ const closedAnswers: ReadonlySet<string> = new Set(['yes', 'no', 'noanswer']);
 
 /** Lower case, without ASCII punctuation and the articles a, an, the; single spaces between words. */
 export function normalizeAnswer(text: string): string {
-  return words(text.toLowerCase().replaceAll(punctuation, '').replaceAll(articles, ' ')).join(' ');
+  return splitWords(text.toLowerCase().replaceAll(punctuation, '').replaceAll(articles, ' ')).join(' ');
 }
 
 /** 1 if the normalised prediction equals a normalised gold answer. */
@@ -45,11 +47,11 @@ export function accuracy(prediction: string, goldAnswers: readonly string[]): nu
 export function tokenOverlap(prediction: string, goldAnswers: readonly string[]): TokenOverlap {
   const best: TokenOverlap = { f1: 0, precision: 0, recall: 0 };
   const predicted = normalizeAnswer(prediction);
-  const predictedWords = words(predicted);
+  const predictedWords = splitWords(predicted);
   for (const answer of goldAnswers) {
     const gold = normalizeAnswer(answer);
     if (predicted !== gold && (closedAnswers.has(predicted) || closedAnswers.has(gold))) continue;
-    const goldWords = words(gold);
+    const goldWords = splitWords(gold);
     const shared = countShared(predictedWords, goldWords);
     if (shared === 0) continue;
     const precision = shared / predictedWords.length;
@@ -86,10 +88,6 @@ export function shareInterval(share: number, n: number): [low: number, high: num
   const width = z * Math.sqrt((share * (1 - share)) / n + z ** 2 / (4 * n ** 2));
   const scale = 1 + z ** 2 / n;
   return [Math.max(0, (center - width) / scale), Math.min(1, (center + width) / scale)];
-}
-
-function words(text: string): string[] {
-  return text.split(/\s+/u).filter((word) => word !== '');
 }
 
 /** Words in common, each as often as it stands on both sides. */

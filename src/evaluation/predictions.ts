@@ -3,8 +3,10 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, rename, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import * as v from 'valibot';
 import type { VariantId } from '../protocol/comparison.ts';
 import { UserError } from '../protocol/errors.ts';
+import { count, longText, parseValidated, shortText, size } from '../protocol/schema.ts';
 import type { Scores } from './metrics.ts';
 
 /** One answer and its scores. */
@@ -29,6 +31,18 @@ export interface Prediction extends Scores {
 
 /** What makes predictions comparable: two runs may share a folder only if all of it is equal. */
 export type ExperimentSettings = Readonly<Record<string, string | number | boolean | null>>;
+
+const settingsSchema: v.GenericSchema<unknown, ExperimentSettings> = v.record(
+  v.string(),
+  v.union([v.string(), v.number(), v.boolean(), v.null()]),
+);
+
+const predictionSchema = v.object({
+  ...{ item: v.string(), variant: shortText, k: count, passages: count, question: longText },
+  ...{ goldAnswers: v.array(longText), text: longText, prediction: longText },
+  ...{ answerTokens: count, promptTokens: count, truncatedTokens: count, stopReason: shortText },
+  ...{ exactMatch: size, f1: size, precision: size, recall: size, accuracy: size },
+});
 
 export class PredictionFile {
   private readonly handle: FileHandle;
@@ -71,12 +85,8 @@ async function checkSettings(file: string, settings: ExperimentSettings): Promis
     await writeFile(file, `${JSON.stringify(settings, null, 2)}\n`);
     return;
   }
-  let found: ExperimentSettings;
-  try {
-    found = JSON.parse(text) as ExperimentSettings;
-  } catch {
-    throw new UserError(`${file} is damaged: remove it, or choose another folder for the results.`);
-  }
+  const damaged = `${file} is damaged (remove it, or choose another folder for the results)`;
+  const found = parseValidated(settingsSchema, text, damaged);
   const names = [...new Set([...Object.keys(settings), ...Object.keys(found)])];
   const different = names.filter((name) => settings[name] !== found[name]);
   if (different.length > 0) {
@@ -104,8 +114,8 @@ async function readPredictions(file: string): Promise<Prediction[]> {
 
 function parsePrediction(line: string): Prediction | undefined {
   try {
-    const value = JSON.parse(line) as Prediction;
-    return typeof value.item === 'string' && typeof value.f1 === 'number' ? value : undefined;
+    const value: unknown = JSON.parse(line);
+    return v.is(predictionSchema, value) ? (value as Prediction) : undefined;
   } catch {
     return undefined;
   }

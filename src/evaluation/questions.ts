@@ -1,7 +1,7 @@
 /** Questions with gold answers, as evaluations read them: one JSON object per line. */
 import { UserError } from '../protocol/errors.ts';
 import type { Passage } from '../protocol/passages.ts';
-import { readAnswers, readDataLines, readPassages, type DataLine } from '../spring/dataFile.ts';
+import { noAnswers, readAnswers, readDataLines, readPassages, type DataLine } from '../spring/dataFile.ts';
 
 export interface EvaluationItem {
   /** Of the data file, or the number of the line. */
@@ -16,6 +16,8 @@ export interface EvaluationData {
   /** Of the whole file, in hexadecimal. */
   sha256: string;
   items: EvaluationItem[];
+  /** Numbers of the lines that are left out because they have no gold answer. */
+  unanswered: number[];
 }
 
 /**
@@ -24,14 +26,18 @@ export interface EvaluationData {
  */
 export async function readEvaluationData(file: string): Promise<EvaluationData> {
   const { lines, sha256 } = await readDataLines(file);
-  const items = lines.map(readItem);
+  const all = lines.map(readItem);
+  const items = all.filter(({ goldAnswers }) => goldAnswers.length > 0);
+  if (items.length === 0) throw noAnswers(lines);
+  const unanswered = lines.filter((_, index) => all[index]!.goldAnswers.length === 0);
   // ids identify predictions: where a file repeats one, its lines are counted instead
   if (new Set(items.map(({ id }) => id)).size < items.length)
     items.forEach((item, index) => (item.id = String(index + 1)));
-  return { file, sha256, items };
+  return { file, sha256, items, unanswered: unanswered.map(({ number }) => number) };
 }
 
-function readItem({ record, number, where }: DataLine): EvaluationItem {
+function readItem(line: DataLine): EvaluationItem {
+  const { record, number, where } = line;
   const { question, id } = record;
   if (typeof question !== 'string' || question.trim() === '') {
     const hint =
@@ -41,7 +47,7 @@ function readItem({ record, number, where }: DataLine): EvaluationItem {
   return {
     id: typeof id === 'string' || typeof id === 'number' ? String(id) : String(number),
     question,
-    goldAnswers: readAnswers(record, where),
+    goldAnswers: readAnswers(line),
     passages: readPassages(record, where),
   };
 }

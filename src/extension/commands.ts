@@ -8,6 +8,7 @@ import { chooseModel } from './models/selectModel.ts';
 import { chooseTokenFile } from './models/selectTokenFile.ts';
 import { askForQuestion, pickPassages } from './pickers.ts';
 import { changeSetting, section } from './settings.ts';
+import { type Log, showError, showStatus, withProgress } from './show.ts';
 
 /** Registers every command; errors of the user's making are shown, others are logged too. */
 export function registerCommands(parts: ComparisonParts, comparison: Comparison): vscode.Disposable {
@@ -98,6 +99,7 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
     const info = await library.inspectModel(model);
     if (info.problem !== undefined) throw new UserError(info.problem);
     await changeSetting('model', model);
+    await library.noteUsedModel(model);
     await library.refresh();
     session.edit({ model });
     session.store.patch({ inputs: session.state.inputs });
@@ -119,7 +121,7 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
 /** Registers commands by their name; what they throw is shown, and logged if it is no error of the user's making. */
 export function registerAll(
   commands: Record<string, (...values: never[]) => unknown>,
-  log: vscode.LogOutputChannel,
+  log: Log,
 ): vscode.Disposable {
   return vscode.Disposable.from(
     ...Object.entries(commands).map(([name, run]) =>
@@ -130,12 +132,12 @@ export function registerAll(
           // The user has ended it; there is nothing to tell.
           if (error instanceof CancelledError) return undefined;
           if (error instanceof UserError) {
-            void vscode.window.showErrorMessage(error.message);
+            void showError(error.message);
             return undefined;
           }
           log.error(error instanceof Error ? error : messageOf(error));
           const showLog = vscode.l10n.t('Show Log');
-          const chosen = await vscode.window.showErrorMessage(messageOf(error), showLog);
+          const chosen = await showError(messageOf(error), showLog);
           if (chosen === showLog) log.show();
           return undefined;
         }
@@ -149,7 +151,7 @@ export async function indexWithProgress(
   { index }: Pick<ComparisonParts, 'index'>,
   rebuild: boolean,
 ): Promise<void> {
-  await vscode.window.withProgress(
+  await withProgress(
     {
       location: vscode.ProgressLocation.Notification,
       title: vscode.l10n.t('Indexing documents'),
@@ -175,10 +177,7 @@ export async function indexWithProgress(
   if (state.kind === 'failed') throw new UserError(state.message);
   if (state.kind === 'ready') {
     const errors = state.errors > 0 ? vscode.l10n.t(', {0} files could not be read', state.errors) : '';
-    vscode.window.setStatusBarMessage(
-      vscode.l10n.t('SPRING: {0} files, {1} passages{2}', state.files, state.chunks, errors),
-      5000,
-    );
+    showStatus(vscode.l10n.t('SPRING: {0} files, {1} passages{2}', state.files, state.chunks, errors), 5000);
   }
 }
 

@@ -14,6 +14,7 @@ import { MemoryGuard } from './models/memoryGuard.ts';
 import { registerLoadingProgress } from './loadingProgress.ts';
 import { Comparison } from './panel/comparison.ts';
 import { registerPrag } from './prag/prag.ts';
+import { makeLog } from './show.ts';
 import { registerStatusBar } from './statusBar.ts';
 import { Training } from './training/training.ts';
 import { registerSidePanel } from './views/sidePanel.ts';
@@ -22,11 +23,11 @@ import { registerSidePanel } from './views/sidePanel.ts';
 const startDelayMs = 300;
 
 export function activate(context: vscode.ExtensionContext): void {
-  const log = vscode.window.createOutputChannel('SPRING', { log: true });
+  const log = makeLog('SPRING');
   const hub = new HubModels(context, log);
   const engines = new Engines(context.extensionUri, log, hub.entriesFile);
   const index = new IndexService(engines, context.storageUri, log);
-  const library = new Library(engines, context.extensionUri, log);
+  const library = new Library(engines, context, log);
   const history = new History(context.workspaceState);
   const downloads = new Downloads(hub, log);
   const memoryGuard = new MemoryGuard();
@@ -52,7 +53,7 @@ export function activate(context: vscode.ExtensionContext): void {
   );
   // Starting a process blocks this one for a moment: not while the window starts.
   const start = setTimeout(() => {
-    void index.open();
+    void index.start();
     void library.refresh();
   }, startDelayMs);
   context.subscriptions.push({ dispose: () => clearTimeout(start) });

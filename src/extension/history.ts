@@ -1,4 +1,5 @@
 /** The questions that were asked in this workspace, latest first. */
+import * as v from 'valibot';
 import * as vscode from 'vscode';
 
 const key = 'springRag.questions';
@@ -14,7 +15,8 @@ export class History implements vscode.Disposable {
   }
 
   get questions(): string[] {
-    return this.#memory.get<string[]>(key, []);
+    const stored: unknown = this.#memory.get(key, []);
+    return v.is(v.array(v.string()), stored) ? stored : [];
   }
 
   async add(question: string): Promise<void> {

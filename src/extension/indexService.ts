@@ -13,6 +13,7 @@ import type { IndexState } from '../protocol/panel.ts';
 import { ChangeQueue } from '../retrieval/watch/changeQueue.ts';
 import type { Engines } from './engines.ts';
 import { indexOptions, section, setting } from './settings.ts';
+import { showWarning, type Log } from './show.ts';
 
 /** When changes become an update: after half a second of quiet; a branch switch looks at everything once. */
 const watching = { quiet: 500, atMost: 5000, many: 200 };
@@ -20,17 +21,20 @@ const watching = { quiet: 500, atMost: 5000, many: 200 };
 export class IndexService implements vscode.Disposable {
   readonly #engines: Engines;
   readonly #storage: vscode.Uri | undefined;
-  readonly #log: vscode.LogOutputChannel;
+  readonly #log: Log;
   readonly #changes = new vscode.EventEmitter<IndexState>();
   readonly onDidChange = this.#changes.event;
   readonly #disposables: { dispose: () => unknown }[] = [this.#changes];
   #state: IndexState = { kind: 'none' };
   #errors: IndexFileError[] = [];
+  #notice = '';
+  /** Whether this session has looked at all files: what changed while the window was closed is known. */
+  #isCaughtUp = false;
   #running: Promise<void> | null = null;
   #abort: AbortController | null = null;
   readonly #queue = new ChangeQueue({ ...watching, update: (paths) => this.#takeChanges(paths) });
 
-  constructor(engines: Engines, storage: vscode.Uri | undefined, log: vscode.LogOutputChannel) {
+  constructor(engines: Engines, storage: vscode.Uri | undefined, log: Log) {
     this.#engines = engines;
     this.#storage = storage;
     this.#log = log;
@@ -73,11 +77,24 @@ export class IndexService implements vscode.Disposable {
     }
   }
 
+  /** When the window opens: the index that is there, and what changed meanwhile. */
+  async start(): Promise<void> {
+    await this.open();
+    await this.#catchUp();
+  }
+
   /** After the folders or the settings changed. */
   async reopen(): Promise<void> {
     this.#abort?.abort();
-    await this.open();
-    if (this.#state.kind === 'ready' && setting('index.automatic')) await this.update(false);
+    this.#isCaughtUp = false;
+    await this.start();
+  }
+
+  /** An index that is there is brought up to date once, one that was set aside is built anew. */
+  async #catchUp(signal?: AbortSignal): Promise<void> {
+    const isThere = this.#state.kind === 'ready' || (this.#state.kind === 'none' && this.#notice !== '');
+    if (this.#isCaughtUp || !isThere || !setting('index.automatic')) return;
+    await this.update(false, signal);
   }
 
   /** Brings the index up to date, with progress and cancel. Resolves when it has ended, however it did. */
@@ -98,12 +115,16 @@ export class IndexService implements vscode.Disposable {
     this.#abort?.abort();
   }
 
-  /** Waits for an index that can be searched, building it if there is none and that may be done unasked. */
+  /**
+   * Waits for an index that can be searched and knows what changed while the window was closed, building it if there
+   * is none and that may be done unasked.
+   */
   async ensureIndexed(signal: AbortSignal): Promise<IndexState> {
     throwIfCancelled(signal);
     if (this.#state.kind === 'none') await this.open();
     if (this.#running) await Promise.race([this.#running, aborted(signal)]);
     if (this.#state.kind === 'none' && setting('index.automatic')) await this.update(false, signal);
+    else await this.#catchUp(signal);
     throwIfCancelled(signal);
     return this.#state;
   }
@@ -130,6 +151,7 @@ export class IndexService implements vscode.Disposable {
     this.#set({ kind: 'indexing', filesDone: 0, filesTotal: null, chunks: 0 });
     try {
       this.#show(await run(abort.signal, (progress) => this.#set({ kind: 'indexing', ...progress })));
+      this.#isCaughtUp = true;
     } catch (error) {
       if (error instanceof CancelledError) await this.open();
       else this.#fail(error);
@@ -186,9 +208,11 @@ export class IndexService implements vscode.Disposable {
 
   #show(summary: IndexSummary): void {
     const known = new Set(this.#errors.map(({ path, message }) => path + message));
-    for (const { path, message } of summary.errors) {
-      if (!known.has(path + message)) this.#log.warn(`${path} is not indexed: ${message}`);
+    for (const { path, kind, message } of summary.errors) {
+      if (known.has(path + message)) continue;
+      this.#log.warn(`${path} is ${kind === 'partlyRead' ? 'indexed in part' : 'not indexed'}: ${message}`);
     }
+    if (summary.notice !== undefined && summary.notice !== this.#notice) this.#tell(summary.notice);
     this.#errors = summary.errors;
     if (summary.updatedAt === null) {
       this.#set({ kind: 'none' });
@@ -196,6 +220,18 @@ export class IndexService implements vscode.Disposable {
     }
     const { files, chunks, updatedAt, contentHash, errors } = summary;
     this.#set({ kind: 'ready', files, chunks, updatedAt, contentHash, errors: errors.length });
+  }
+
+  /** A damaged index was set aside: whoever asks next is answered from the new one. */
+  #tell(notice: string): void {
+    this.#notice = notice;
+    this.#isCaughtUp = false;
+    this.#log.warn(notice);
+    void showWarning(
+      vscode.l10n.t(
+        'The index was damaged or outdated and is built anew. The log says where the old file is.',
+      ),
+    );
   }
 
   #fail(error: unknown): void {

@@ -1,30 +1,46 @@
 /** Which models and embedding files this window knows. Files are looked at by the engine, never here. */
+import { isAbsolute } from 'node:path';
 import * as vscode from 'vscode';
+import { ggufChoices } from '../hub/ggufNames.ts';
 import type { ModelInfo, TokenFileInfo } from '../protocol/comparison.ts';
+import { EngineStoppedError } from '../engine/supervisor.ts';
+import type { LocalModel } from '../protocol/localModels.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import type { Engines } from './engines.ts';
 import { section, setting } from './settings.ts';
+import { type Log } from './show.ts';
 
 export const demoModel = 'demo';
+const usedModelsKey = 'springRag.usedModels';
+const mostUsedModels = 10;
 /** More embedding files than this are not looked for in a workspace. */
 const mostWorkspaceFiles = 50;
+/** Times that everything is looked at if the engine ends meanwhile; each file may end it twice. */
+const mostAttempts = 20;
 
 export class Library implements vscode.Disposable {
   readonly #engines: Engines;
   readonly #extensionUri: vscode.Uri;
-  readonly #log: vscode.LogOutputChannel;
+  readonly #log: Log;
   readonly #changes = new vscode.EventEmitter<void>();
   readonly onDidChange = this.#changes.event;
   readonly #listeners: vscode.Disposable[] = [];
   /** Chosen by hand in this session, besides what the settings name. */
   readonly #addedTokenFiles = new Set<string>();
+  /** Survives this window: models that were chosen by hand. */
+  readonly #memory: vscode.Memento;
   #models: ModelInfo[] = [];
   #tokenFiles: TokenFileInfo[] = [];
   #refreshing: Promise<void> | null = null;
 
-  constructor(engines: Engines, extensionUri: vscode.Uri, log: vscode.LogOutputChannel) {
+  constructor(
+    engines: Engines,
+    { extensionUri, globalState }: Pick<vscode.ExtensionContext, 'extensionUri' | 'globalState'>,
+    log: Log,
+  ) {
     this.#engines = engines;
     this.#extensionUri = extensionUri;
+    this.#memory = globalState;
     this.#log = log;
     this.#listeners.push(
       vscode.workspace.onDidChangeConfiguration((event) => {
@@ -64,11 +80,32 @@ export class Library implements vscode.Disposable {
     this.#addedTokenFiles.delete(path);
   }
 
-  /** Looks at one model (`demo`, a name of the list, a folder). */
+  /** Looks at one model (`demo`, a name of the list, a folder, a GGUF file, a model of another program). */
   async inspectModel(model: string): Promise<ModelInfo> {
-    if (!this.#models.some(({ id }) => id === model)) refuseUnlessTrusted(model);
+    // A name, other than a path, means nothing of the workspace's.
+    if (isAbsolute(model) && !this.#models.some(({ id }) => id === model)) refuseUnlessTrusted(model);
     const [info] = await this.#engines.index.request('inspectModels', { models: [model] });
     return info!;
+  }
+
+  /** A model that was chosen stays listed when another is used. */
+  async noteUsedModel(model: string): Promise<void> {
+    const others = this.#usedModels.filter((used) => used !== model);
+    await this.#memory.update(usedModelsKey, [model, ...others].slice(0, mostUsedModels));
+  }
+
+  get #usedModels(): string[] {
+    return this.#memory.get<string[]>(usedModelsKey, []);
+  }
+
+  /** Models in GGUF files that other programs have put on this machine. */
+  async localModels(): Promise<LocalModel[]> {
+    try {
+      return await this.#engines.index.request('listLocalModels', {});
+    } catch (error) {
+      this.#log.error(`Models of other programs could not be listed: ${messageOf(error)}`);
+      return [];
+    }
   }
 
   dispose(): void {
@@ -76,34 +113,45 @@ export class Library implements vscode.Disposable {
     this.#changes.dispose();
   }
 
+  /** A file that ends the engine is not opened a third time: then all others can be looked at. */
   async #refresh(): Promise<void> {
-    try {
-      const installed = await this.#engines.index.request('listInstalled', {});
-      const models = [
-        ...new Set([demoModel, setting('model'), ...installed.models, ...(await this.#modelFolders())]),
-      ];
-      const demoTokens = vscode.Uri.joinPath(this.#extensionUri, 'media', 'demo', 'spring-50.pt').fsPath;
-      const named = [
-        ...[demoTokens, setting('tokenFile')],
-        ...[...installed.tokenFiles, ...this.#addedTokenFiles],
-      ].filter((path) => path !== '');
-      const found = await this.#foundTokenFiles();
-      const [modelInfos, tokenFileInfos] = await Promise.all([
-        this.#engines.index.request('inspectModels', { models }),
-        this.#engines.index.request('inspectTokenFiles', { paths: [...new Set([...named, ...found])] }),
-      ]);
-      this.#models = modelInfos;
-      // A file that was only found and is something else (a checkpoint, say) is not news for the user.
-      this.#tokenFiles = tokenFileInfos.filter(
-        ({ path, problem }) => problem === undefined || named.includes(path),
-      );
-    } catch (error) {
-      this.#log.error(`Models and embedding files could not be listed: ${messageOf(error)}`);
+    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+      try {
+        await this.#look();
+        break;
+      } catch (error) {
+        const again = error instanceof EngineStoppedError && this.#engines.index.state === 'restarting';
+        if (again && attempt < mostAttempts) continue;
+        this.#log.error(`Models and embedding files could not be listed: ${messageOf(error)}`);
+        break;
+      }
     }
     this.#changes.fire();
   }
 
-  /** Subfolders (or the folder itself) with a config.json. */
+  async #look(): Promise<void> {
+    const installed = await this.#engines.index.request('listInstalled', {});
+    const listed = [demoModel, setting('model'), ...installed.models, ...(await this.#modelFolders())];
+    const models = [...new Set([...listed, ...this.#usedModels])];
+    const demoTokens = vscode.Uri.joinPath(this.#extensionUri, 'media', 'demo', 'spring-50.pt').fsPath;
+    const named = [
+      ...[demoTokens, setting('tokenFile')],
+      ...[...installed.tokenFiles, ...this.#addedTokenFiles],
+    ].filter((path) => path !== '');
+    const found = await this.#foundTokenFiles();
+    const [modelInfos, tokenFileInfos] = await Promise.all([
+      this.#engines.index.request('inspectModels', { models }),
+      this.#engines.index.request('inspectTokenFiles', { paths: [...new Set([...named, ...found])] }),
+    ]);
+    // A model that was used once and is gone is not news for the user.
+    this.#models = modelInfos.filter(({ id, problem }) => problem === undefined || listed.includes(id));
+    // A file that was only found and is something else (a checkpoint, say) is not news for the user.
+    this.#tokenFiles = tokenFileInfos.filter(
+      ({ path, problem }) => problem === undefined || named.includes(path),
+    );
+  }
+
+  /** Subfolders (or the folder itself) with a config.json, and the GGUF files in them. */
   async #modelFolders(): Promise<string[]> {
     const found: string[] = [];
     for (const folder of setting('modelFolders')) {
@@ -112,6 +160,8 @@ export class Library implements vscode.Disposable {
       for (const candidate of [uri, ...inside.map(([name]) => vscode.Uri.joinPath(uri, name))]) {
         const entries = await entriesOf(candidate);
         if (entries.some(([name]) => name === 'config.json')) found.push(candidate.fsPath);
+        const files = ggufChoices(entries.map(([path]) => ({ path })));
+        found.push(...files.map(({ path }) => vscode.Uri.joinPath(candidate, path).fsPath));
       }
     }
     return found;

@@ -1,6 +1,7 @@
 /** A notification with Cancel while a large model is being loaded. */
 import * as vscode from 'vscode';
 import type { ComparisonSession } from './panel/comparisonSession.ts';
+import { withProgress } from './show.ts';
 
 /** Small models are there before a notification could be read. */
 const patienceMs = 1500;
@@ -27,7 +28,7 @@ export function registerLoadingProgress(session: ComparisonSession): vscode.Disp
       title: vscode.l10n.t('SPRING: loading {0}', session.state.inputs.model ?? ''),
       cancellable: true,
     };
-    void vscode.window.withProgress(options, (_, token) => {
+    void withProgress(options, (_, token) => {
       token.onCancellationRequested(() => session.cancel());
       return promise;
     });

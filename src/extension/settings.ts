@@ -1,8 +1,18 @@
 /** The settings of the manifest (`contributes.configuration`), typed. */
+import * as v from 'valibot';
 import * as vscode from 'vscode';
-import type { AnswerSettings, DeviceChoice, PrecisionChoice, VariantId } from '../protocol/comparison.ts';
+import {
+  deviceChoices,
+  precisionChoices,
+  type AnswerSettings,
+  type DeviceChoice,
+  type PrecisionChoice,
+  type VariantId,
+} from '../protocol/comparison.ts';
 import type { IndexOptions } from '../protocol/engine.ts';
 import { choiceOf, type ColumnChoice, defaultInputs, type PanelInputs } from '../protocol/panel.ts';
+import { finite, problemOf } from '../protocol/schema.ts';
+import { showWarning } from './show.ts';
 
 export const section = 'springRag';
 
@@ -34,12 +44,67 @@ interface SettingTypes {
   'engine.nodePath': string;
 }
 
-/** The value of a setting; its default stands in the manifest. */
+const text = v.string();
+const texts = v.array(text);
+const number = (least: number): v.GenericSchema<unknown, number> => v.pipe(finite, v.minValue(least));
+/** VS Code hands over whatever a settings file holds. */
+const schemas: { [Name in keyof SettingTypes]: v.GenericSchema<unknown, SettingTypes[Name]> } = {
+  model: text,
+  modelFolders: texts,
+  models: v.array(v.unknown()),
+  hubEndpoint: text,
+  tokenFile: text,
+  tokenFileFolders: texts,
+  device: v.picklist(deviceChoices),
+  precision: v.picklist(precisionChoices),
+  virtualTokens: number(0),
+  passages: number(0),
+  variants: v.array(
+    v.pipe(text, v.regex(/^(no-rag|baseline|prompt|icl|prag|prag\+rag|placebo|spring(:\d{1,4})?(\+prag)?)$/)),
+  ),
+  maxNewTokens: number(1),
+  temperature: number(0),
+  'index.automatic': v.boolean(),
+  'index.exclude': texts,
+  'index.sourceCode': v.boolean(),
+  'index.maxFileSizeKb': number(1),
+  'index.chunkWords': number(1),
+  'index.embeddingModel': text,
+  'prag.augmentedFile': text,
+  'prag.fewShotFile': text,
+  'prag.endpoint': text,
+  'prag.endpointModel': text,
+  'engine.idleUnloadMinutes': number(0),
+  'engine.nodePath': text,
+};
+/** Said once for each. */
+const reported = new Set<string>();
+
+/**
+ * The value of a setting; its default stands in the manifest. A value of another type counts as the default, and the user
+ * is told.
+ */
 export function setting<Name extends keyof SettingTypes>(
   name: Name,
   scope?: vscode.ConfigurationScope,
 ): SettingTypes[Name] {
-  return vscode.workspace.getConfiguration(section, scope).get(name) as SettingTypes[Name];
+  const configuration = vscode.workspace.getConfiguration(section, scope);
+  const value: unknown = configuration.get(name);
+  const problem = problemOf(schemas[name], value);
+  if (problem === undefined) return value as SettingTypes[Name];
+  if (!reported.has(name)) {
+    reported.add(name);
+    void showWarning(
+      vscode.l10n.t('The setting {0} is not used, its default is: {1}', `${section}.${name}`, problem),
+    );
+  }
+  return configuration.inspect(name)?.defaultValue as SettingTypes[Name];
+}
+
+/** Whether the workspace has a value of its own: anybody may have written that. */
+export function isOfWorkspace(name: keyof SettingTypes): boolean {
+  const found = vscode.workspace.getConfiguration(section).inspect(name);
+  return found?.workspaceValue !== undefined || found?.workspaceFolderValue !== undefined;
 }
 
 /** Changes a setting where its value lives now: in the workspace if it has one of its own, else for the user. */

@@ -1,6 +1,7 @@
 /** The status-bar item: what SPRING is doing, and a click to the panel. */
 import * as vscode from 'vscode';
 import type { PanelState } from '../protocol/panel.ts';
+import { plain } from './harmless.ts';
 import type { ComparisonSession } from './panel/comparisonSession.ts';
 
 export function registerStatusBar(session: ComparisonSession): vscode.Disposable {
@@ -9,7 +10,7 @@ export function registerStatusBar(session: ComparisonSession): vscode.Disposable
   const show = (): void => {
     const { text, tooltip, command, problem } = statusOf(session.state);
     item.text = text;
-    item.tooltip = tooltip;
+    item.tooltip = plain(tooltip);
     item.command = `springRag.${command}`;
     item.backgroundColor = problem ? new vscode.ThemeColor('statusBarItem.errorBackground') : undefined;
   };

@@ -6,10 +6,14 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { getRepoFolderName } from '@huggingface/hub';
 import { isRelativeFile, isRepositoryName } from './catalogue.ts';
+import { findFiles } from './findFiles.ts';
+import { ggufChoices, isGgufName, matchingGgufs } from './ggufNames.ts';
 import type { CatalogueEntry } from './types.ts';
 
 export const commitPattern = /^[0-9a-f]{40}$/;
 const folderPrefix = 'models--';
+/** Folders below a snapshot in which GGUF files are looked for: some lie in one of their quantisation. */
+export const folderDepth = 3;
 
 /** One commit of a repository in the cache. */
 export interface Snapshot {
@@ -18,6 +22,8 @@ export interface Snapshot {
   folder: string;
   /** Files that a model of this kind needs and that are not (completely) here. Empty: ready to use. */
   missing: string[];
+  /** A model in a GGUF file, or a token file: the paths of its parts in the folder, the one to open first. Else empty. */
+  parts: string[];
 }
 
 /** The kinds of content, which need different files. */
@@ -56,30 +62,50 @@ export async function findSnapshot(
     if (commit === undefined) continue;
     const folder = join(root, 'snapshots', commit);
     if (!(await isFolder(folder))) continue;
-    const missing = await missingFiles(folder, kind, options.file);
-    const snapshot: Snapshot = { repository, commit, folder, missing };
-    if (missing.length === 0) return snapshot;
+    const snapshot = { repository, commit, folder, ...(await contentOf(folder, kind, options.file)) };
+    if (snapshot.missing.length === 0) return snapshot;
     first ??= snapshot;
   }
   return first;
 }
 
 /**
- * What a folder lacks to be used as this kind of content. Shards that `model.safetensors.index.json` names
- * count, dangling links do not.
+ * What a folder lacks to be used as this kind of content, and the parts of the GGUF file that is the model. Shards that
+ * `model.safetensors.index.json` names count, dangling links do not. Without `file` a folder's only GGUF file counts
+ * where there is no config.json.
  *
- * @param file for a token file or an embedding model: its path in the folder
+ * @param file its path in the folder; of a GGUF file perhaps its quantisation
  */
-export async function missingFiles(folder: string, kind: ContentKind, file?: string): Promise<string[]> {
-  if (kind === 'token-file') return absent(folder, file === undefined ? [] : [file]);
-  if (kind === 'embedding') return absent(folder, ['tokenizer.json', file ?? 'onnx/model.onnx']);
+export async function contentOf(
+  folder: string,
+  kind: ContentKind,
+  file?: string,
+): Promise<Pick<Snapshot, 'missing' | 'parts'>> {
+  if (kind === 'token-file') {
+    const wanted = file === undefined ? [] : [file];
+    const missing = await absent(folder, wanted);
+    return { missing, parts: missing.length === 0 ? wanted : [] };
+  }
+  if (kind === 'embedding') {
+    return { missing: await absent(folder, ['tokenizer.json', file ?? 'onnx/model.onnx']), parts: [] };
+  }
   const missing = await absent(folder, ['config.json', 'tokenizer.json']);
+  if (file !== undefined || missing.includes('config.json')) {
+    const choices = ggufChoices(await findFiles(folder, folderDepth, isGgufName));
+    const [choice, ...others] = file === undefined ? choices : matchingGgufs(choices, file);
+    if (choice !== undefined && others.length === 0) {
+      const parts = choice.files.map(({ path }) => path);
+      return { missing: choice.missingParts.map((part) => `part ${part} of ${choice.path}`), parts };
+    }
+    if (file !== undefined) return { missing: [file], parts: [] };
+  }
   const indexFile = join(folder, 'model.safetensors.index.json');
   if ((await isFile(join(folder, 'model.safetensors'))) || !(await isFile(indexFile))) {
-    return [...missing, ...(await absent(folder, ['model.safetensors']))];
+    return { missing: [...missing, ...(await absent(folder, ['model.safetensors']))], parts: [] };
   }
   const shards = shardsOfIndex(await readFile(indexFile, 'utf8').catch(() => ''));
-  return [...missing, ...(shards === undefined ? [basename(indexFile)] : await absent(folder, shards))];
+  missing.push(...(shards === undefined ? [basename(indexFile)] : await absent(folder, shards)));
+  return { missing, parts: [] };
 }
 
 /** The files that the text of a model.safetensors.index.json names; undefined if it is no such text. */

@@ -19,8 +19,12 @@ const shapeNumbers = [
   'maxPositionEmbeddings',
 ] as const;
 
+/** Characters of a field. */
+const longestText = 4096;
+
 /** Fields that may be absent, and the type each must have. */
 const optionalFields: Record<string, 'string' | 'number'> = {
+  title: 'string',
   revision: 'string',
   licence: 'string',
   note: 'string',
@@ -91,6 +95,16 @@ export function isRepositoryName(text: string): boolean {
   );
 }
 
+/**
+ * Splits `owner/name@revision:file`, where revision and file (of a GGUF file: its path or quantisation) may be absent;
+ * repository undefined if the text has another form.
+ */
+export function repositoryOf(name: string): { repository?: string; revision?: string; file?: string } {
+  const [, repository = '', revision, file] = /^([^@:]+)(?:@([^:]+))?(?::(.+))?$/.exec(name) ?? [];
+  if (!isRepositoryName(repository)) return {};
+  return { repository, ...(revision !== undefined && { revision }), ...(file !== undefined && { file }) };
+}
+
 function validEntry(value: unknown, source: 'catalogue' | 'user'): CatalogueEntry {
   const place = source === 'user' ? 'your list of models' : 'the catalogue';
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -113,6 +127,9 @@ function validEntry(value: unknown, source: 'catalogue' | 'user'): CatalogueEntr
       : fail(`"${field}" must be a positive whole number.`);
   };
 
+  for (const [field, text] of Object.entries(entry)) {
+    if (typeof text === 'string' && text.length > longestText) fail(`"${field}" is too long.`);
+  }
   const id = needText('id').toLowerCase();
   const kind = entry['kind'] ?? 'chat';
   const kinds: readonly unknown[] = Object.values(kindsOfList).flat();
@@ -129,6 +146,9 @@ function validEntry(value: unknown, source: 'catalogue' | 'user'): CatalogueEntr
   for (const [field, type] of Object.entries(optionalFields)) {
     const given = entry[field];
     if (given !== undefined && typeof given !== type) fail(`"${field}" must be a ${type}.`);
+    if (typeof given === 'number' && !(given >= 0 && given <= Number.MAX_SAFE_INTEGER)) {
+      fail(`"${field}" must be a number from 0.`);
+    }
   }
 
   const filled: Record<string, unknown> = { ...entry, id, kind, gated, source, title: entry['title'] ?? id };

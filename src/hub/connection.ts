@@ -15,6 +15,8 @@ import { errorOfStatus, HubError, offlineError } from './hubError.ts';
 import type { Disk, HubOptions, RetryPolicy } from './types.ts';
 
 const maximumRedirects = 5;
+/** Lists of files have some kilobytes. */
+const maximumMetadataBytes = 64 * 1024 ** 2;
 
 /** The options with every default filled in, and the token asked for. */
 export interface Connection {
@@ -178,8 +180,9 @@ async function send(
 async function bodyText(connection: Connection, response: Response): Promise<string> {
   let text: string;
   try {
-    text = await response.text();
+    text = await boundedText(response, maximumMetadataBytes);
   } catch (error) {
+    if (error instanceof HubError) throw error;
     throw failureOfNetwork(connection, error);
   }
   try {
@@ -189,6 +192,20 @@ async function bodyText(connection: Connection, response: Response): Promise<str
     throw new TransientError('unreadable answer', new HubError('server', message));
   }
   return text;
+}
+
+async function boundedText(response: Response, most: number): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let bytes = 0;
+  const body = response.body as AsyncIterable<Uint8Array> | null;
+  for await (const chunk of body ?? []) {
+    bytes += chunk.length;
+    if (bytes > most)
+      throw new HubError('server', `The Hub sends more than ${most} bytes about a repository.`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 function errorOfResponse(connection: Connection, repository: string, response: Response): Error {

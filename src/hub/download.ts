@@ -7,6 +7,7 @@ import type { ContentKind } from './cache.ts';
 import { openConnection } from './connection.ts';
 import type { Connection } from './connection.ts';
 import { formatBytes } from './format.ts';
+import { isGgufName } from './ggufNames.ts';
 import { HubError } from './hubError.ts';
 import { placeBlob, writeRecord, writeRef } from './placement.ts';
 import { ProgressMeter } from './progress.ts';
@@ -20,7 +21,7 @@ export interface DownloadRequest {
   /** Branch, tag or commit; default `main`. */
   revision?: string;
   kind: ContentKind;
-  /** For a token file or an embedding model: its path in the repository. */
+  /** For a token file or an embedding model: its path in the repository; of a GGUF model perhaps its quantisation. */
   file?: string;
   /** Read files that are in the cache already and check their hashes too. */
   verify?: boolean;
@@ -140,12 +141,19 @@ async function* run(job: Job, request: DownloadRequest): AsyncGenerator<Download
       repository,
       commit,
       folder: snapshot,
+      path: join(snapshot, opened(request, files)),
       files: files.map(({ file }) => file.path),
       totalBytes,
       downloadedBytes: job.receivedBytes,
       offline: false,
     },
   };
+}
+
+/** The path in the snapshot of what is opened, where that is a file. */
+function opened({ kind }: DownloadRequest, files: readonly PlannedFile[]): string {
+  const path = files[0]?.file.path ?? '';
+  return kind === 'token-file' || isGgufName(path) ? path : '';
 }
 
 /** The files needed, with what the cache has of them. The index of a model in shards is downloaded for it. */
@@ -240,8 +248,9 @@ async function cachedResult(
 ): Promise<DownloadResult | undefined> {
   const found = await findSnapshot(connection.cacheDir, repository, request.kind, request);
   if (found === undefined || found.missing.length > 0) return undefined;
-  const { commit, folder } = found;
-  return { repository, commit, folder, files: [], totalBytes: 0, downloadedBytes: 0, offline: true };
+  const { commit, folder, parts } = found;
+  const path = join(folder, parts[0] ?? '');
+  return { repository, commit, folder, path, files: [], totalBytes: 0, downloadedBytes: 0, offline: true };
 }
 
 function explainDisk(error: unknown, cacheDir: string): unknown {

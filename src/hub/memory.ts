@@ -65,6 +65,16 @@ export function estimateMemory(shape: ModelShape, use: MemoryUse): MemoryEstimat
   return { weights, keyValueCache, activations, runtime: runtimeBytes, total };
 }
 
+/** Where the shape of a model in a file is not known: its keys, values and activations, as a share of the file. */
+const shareBesideFile = 0.25;
+
+/** The memory that a comparison takes with a model that runs as its file stores it (a GGUF), on the CPU, in bytes. */
+export function estimateFileMemory(fileBytes: number, shape?: ModelShape): number {
+  if (shape === undefined) return fileBytes * (1 + shareBesideFile) + runtimeBytes;
+  const { total, weights } = estimateMemory(shape, { precision: 'f32', device: 'cpu' });
+  return fileBytes + total - weights;
+}
+
 /** What this process may use: the machine's memory, or less where a container limits it. */
 export function machineMemory(): MachineMemory {
   const constrained = process.constrainedMemory();

@@ -3,30 +3,49 @@ import { readdir, readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { architectures } from '../checkpoint/types.ts';
 import { sizeOf } from './blob.ts';
-import { cachedRepositories, findSnapshot, isFile, missingFiles, repositoryFolder } from './cache.ts';
+import { cachedRepositories, contentOf, findSnapshot, isFile, repositoryFolder } from './cache.ts';
 import { catalogueEntries } from './catalogue.ts';
 import { environmentCatalogue } from './environmentCatalogue.ts';
 import { environmentCacheDir } from './environment.ts';
-import { bestPrecision, estimateMemory, machineMemory, memoryPrecisions, shapeOfConfig } from './memory.ts';
+import {
+  bestPrecision,
+  estimateFileMemory,
+  estimateMemory,
+  machineMemory,
+  memoryFit,
+  memoryPrecisions,
+  shapeOfConfig,
+} from './memory.ts';
 import type { MachineMemory, MemoryFit, MemoryPrecision } from './memory.ts';
-import { entryFolder, fileOf } from './resolve.ts';
+import { entryFolder } from './entryFolder.ts';
 import type { ResolveOptions } from './resolve.ts';
-import type { CatalogueEntry, ModelShape } from './types.ts';
+import type { CatalogueEntry, ModelEntry, ModelShape } from './types.ts';
 
 export type LocalState = 'built-in' | 'downloaded' | 'partial' | 'absent';
 
 export interface OverviewRow {
   entry: CatalogueEntry;
   state: LocalState;
-  /** Where it lies, if it is complete: the folder, or the file of virtual tokens. */
+  /** Where it lies, if it is complete: the folder, the GGUF file, or the file of virtual tokens. */
   path: string | null;
   commit: string | null;
   /** What it takes on the disk now, unfinished files included. */
   diskBytes: number;
-  /** Decoders: bytes needed on the CPU in each precision; null where the shape is not known. */
-  memory: Record<MemoryPrecision, number> | null;
+  /**
+   * Decoders: bytes needed on the CPU in each precision (`native`: as the GGUF file stores it); null where neither shape
+   * nor size is known.
+   */
+  memory: Partial<Record<RowPrecision, number>> | null;
   /** Decoders: the most exact precision that fits this machine; null: too large (or not known, see memory). */
-  runsHere: { precision: MemoryPrecision; fit: MemoryFit; bytes: number } | null;
+  runsHere: { precision: RowPrecision; fit: MemoryFit; bytes: number } | null;
+}
+
+export type RowPrecision = MemoryPrecision | 'native';
+
+/** The precision that needs the least memory, with its bytes. */
+export function leastMemory(memory: NonNullable<OverviewRow['memory']>): [RowPrecision, number] {
+  const uses = Object.entries(memory) as [RowPrecision, number][];
+  return uses.reduce((least, use) => (use[1] < least[1] ? use : least));
 }
 
 /**
@@ -67,80 +86,95 @@ async function row(
     entry.repository === undefined
       ? await folderPlace(entry, options)
       : await cachePlace(entry, entry.repository, cacheDir);
-  const { folder, ...placed } = place;
+  const { folder, parts, ...placed } = place;
   const complete = placed.state === 'built-in' || placed.state === 'downloaded';
-  const path =
-    !complete || folder === null ? null : entry.kind === 'token-file' ? join(folder, entry.file) : folder;
+  const path = !complete || folder === null ? null : join(folder, parts[0] ?? '');
+  return { entry, ...placed, path, ...(await memoryOf(entry, place, complete, memory)) };
+}
+
+async function memoryOf(
+  entry: CatalogueEntry,
+  { folder, diskBytes }: Place,
+  complete: boolean,
+  machine: MachineMemory,
+): Promise<Pick<OverviewRow, 'memory' | 'runsHere'>> {
+  if (entry.kind === 'token-file' || entry.kind === 'embedding') return { memory: null, runsHere: null };
+  if (entry.file !== undefined) {
+    const fileBytes = complete ? diskBytes : entry.downloadBytes;
+    if (fileBytes === undefined) return { memory: null, runsHere: null };
+    const bytes = estimateFileMemory(fileBytes, entry.shape);
+    const fit = memoryFit(bytes, machine);
+    const runsHere = fit === 'too-large' ? null : { precision: 'native' as const, fit, bytes };
+    return { memory: { native: bytes }, runsHere };
+  }
   const shape = await shapeOf(entry, folder);
+  if (shape === undefined) return { memory: null, runsHere: null };
+  const uses = memoryPrecisions.map((precision) => [
+    precision,
+    estimateMemory(shape, { precision, device: 'cpu' }).total,
+  ]);
   return {
-    entry,
-    ...placed,
-    path,
-    memory:
-      shape === undefined
-        ? null
-        : (Object.fromEntries(
-            memoryPrecisions.map((precision) => [
-              precision,
-              estimateMemory(shape, { precision, device: 'cpu' }).total,
-            ]),
-          ) as Record<MemoryPrecision, number>),
-    runsHere: shape === undefined ? null : (bestPrecision(shape, 'cpu', memory) ?? null),
+    memory: Object.fromEntries(uses) as Record<MemoryPrecision, number>,
+    runsHere: bestPrecision(shape, 'cpu', machine) ?? null,
   };
 }
 
 interface Place {
   state: LocalState;
   folder: string | null;
+  /** Of the entry, where it is one file (in parts). */
+  parts: string[];
   commit: string | null;
   diskBytes: number;
 }
 
 async function folderPlace(entry: CatalogueEntry, options: ResolveOptions): Promise<Place> {
   const folder = entryFolder(entry, options);
-  const missing = await missingFiles(folder, entry.kind, fileOf(entry));
+  const { missing, parts } = await contentOf(folder, entry.kind, entry.file);
   const present = entry.source === 'catalogue' ? 'built-in' : 'downloaded';
   return {
     state: missing.length === 0 ? present : 'absent',
-    folder,
-    commit: null,
-    diskBytes: await bytesBelow(folder, fileOf(entry)),
+    ...{ folder, parts, commit: null },
+    diskBytes: await bytesBelow(folder, parts),
   };
 }
 
 async function cachePlace(entry: CatalogueEntry, repository: string, cacheDir: string): Promise<Place> {
-  const file = fileOf(entry);
+  const { file, revision } = entry;
   const blobs = join(repositoryFolder(cacheDir, repository), 'blobs');
   const names = (await readdir(blobs).catch(() => [])).filter((name) => name.endsWith('.incomplete'));
   const sizes = await Promise.all(names.map((name) => sizeOf(join(blobs, name))));
   // Whose unfinished file it is in a repository of several entries cannot be told from its name, a hash.
   const unfinished =
     entry.kind === 'token-file' ? 0 : sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
-  const found = await findSnapshot(cacheDir, repository, entry.kind, { revision: entry.revision, file });
+  const found = await findSnapshot(cacheDir, repository, entry.kind, { revision, file });
   if (found === undefined) {
     const state = unfinished > 0 ? 'partial' : 'absent';
-    return { state, folder: null, commit: null, diskBytes: unfinished };
+    return { state, folder: null, parts: [], commit: null, diskBytes: unfinished };
   }
-  const { folder, commit, missing } = found;
-  const diskBytes = unfinished + (await bytesBelow(folder, entry.kind === 'token-file' ? file : undefined));
-  if (missing.length === 0) return { state: 'downloaded', folder, commit, diskBytes };
-  return { state: entry.kind === 'token-file' ? 'absent' : 'partial', folder, commit, diskBytes };
+  const { folder, commit, missing, parts } = found;
+  // Of a single file nothing is here while the snapshot shows others alone.
+  const isSingle = entry.kind !== 'embedding' && file !== undefined;
+  const isHere = !isSingle || parts.length > 0;
+  const diskBytes = unfinished + (isHere ? await bytesBelow(folder, parts) : 0);
+  const state = missing.length === 0 ? 'downloaded' : diskBytes > 0 ? 'partial' : 'absent';
+  return { state, folder, parts, commit, diskBytes };
 }
 
-/** Bytes of a file in a folder, or of all files; what several names share counts once. */
-async function bytesBelow(folder: string, file: string | undefined): Promise<number> {
+/** Bytes of some files in a folder, or of all if none are named; what several names share counts once. */
+async function bytesBelow(folder: string, parts: readonly string[]): Promise<number> {
+  const wanted = parts.map((part) => join(folder, part));
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   const files = entries
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => file === undefined || path === join(folder, file));
+    .filter((path) => wanted.length === 0 || wanted.includes(path));
   const real = await Promise.all(files.map((path) => realpath(path).catch(() => path)));
   const sizes = await Promise.all([...new Set(real)].map(sizeOf));
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
-async function shapeOf(entry: CatalogueEntry, folder: string | null): Promise<ModelShape | undefined> {
-  if (entry.kind === 'token-file' || entry.kind === 'embedding') return undefined;
+async function shapeOf(entry: ModelEntry, folder: string | null): Promise<ModelShape | undefined> {
   if (entry.shape !== undefined || folder === null) return entry.shape;
   return shapeOfConfig(await readJson(join(folder, 'config.json')));
 }

@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { copyFile, mkdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import * as v from 'valibot';
+import { listOf, shortText, size } from '../protocol/schema.ts';
 import { isRelativeFile } from './catalogue.ts';
 import type { Disk, RemoteFile } from './types.ts';
 
@@ -49,13 +51,26 @@ export async function writeRef(root: string, revision: string, commit: string): 
   await replaceFile(file, commit);
 }
 
+const recordSchema: v.GenericSchema<unknown, DownloadRecord> = v.object({
+  ...{ repository: shortText, revision: shortText, commit: shortText, downloadedAt: shortText },
+  files: listOf(
+    v.object({
+      path: shortText,
+      size,
+      hash: v.object({ algorithm: v.picklist(['sha256', 'git-sha1']), hex: shortText }),
+    }),
+    100_000,
+  ),
+});
+
 /** The records of a repository's downloads, newest first; those of other programs are not among them. */
 export async function readRecords(root: string): Promise<DownloadRecord[]> {
   try {
     const { downloads } = JSON.parse(await readFile(join(root, recordName), 'utf8')) as {
       downloads?: unknown;
     };
-    return Array.isArray(downloads) ? (downloads as unknown[]).filter(isRecord) : [];
+    const all: unknown[] = Array.isArray(downloads) ? downloads : [];
+    return all.filter((record): record is DownloadRecord => v.is(recordSchema, record));
   } catch {
     return [];
   }
@@ -81,10 +96,4 @@ async function replaceFile(file: string, text: string): Promise<void> {
   const temporary = `${file}.${randomUUID()}`;
   await writeFile(temporary, text);
   await rename(temporary, file);
-}
-
-function isRecord(value: unknown): value is DownloadRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const { commit, files } = value as Record<string, unknown>;
-  return typeof commit === 'string' && Array.isArray(files);
 }

@@ -1,8 +1,9 @@
 import { lstat, readdir, readlink, rm, rmdir } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { UserError } from '../protocol/errors.ts';
 import { downloadLock } from './blob.ts';
 import { commitOf, commitsByAge, isFolder, repositoryFolder } from './cache.ts';
+import { ggufChoices, isGgufName, matchingGgufs } from './ggufNames.ts';
 import { tryLock } from './lock.ts';
 import { readRecords, writeRecords } from './placement.ts';
 
@@ -11,7 +12,7 @@ export interface RemovalRequest {
   repository: string;
   /** One commit (branch, tag) alone; absent: all of them. */
   revision?: string;
-  /** One file alone (a token file); absent: all. */
+  /** One file alone: a token file, or a model in a GGUF file (its path or quantisation); absent: all. */
   file?: string;
   kind: string;
 }
@@ -43,16 +44,16 @@ export async function planRemoval(request: RemovalRequest, cacheDir: string): Pr
   const all = await commitsByAge(root);
   const named = request.revision === undefined ? undefined : await commitOf(root, request.revision);
   const commits = request.revision === undefined ? all : all.filter((commit) => commit === named);
-  const file = request.kind === 'token-file' ? request.file : undefined;
+  const file = request.kind === 'embedding' ? undefined : request.file;
 
   const pointers: string[] = [];
   const kept: string[] = [];
   for (const commit of all) {
     const folder = join(root, 'snapshots', commit);
-    for (const path of await filesBelow(folder)) {
-      const goes =
-        commits.includes(commit) && (file === undefined || path === join(folder, ...file.split('/')));
-      (goes ? pointers : kept).push(path);
+    const paths = await filesBelow(folder);
+    const going = file === undefined ? paths : pathsOf(file, folder, paths);
+    for (const path of paths) {
+      (commits.includes(commit) && going.includes(path) ? pointers : kept).push(path);
     }
   }
   const everything = kept.length === 0 && (file === undefined || pointers.length > 0);
@@ -104,6 +105,15 @@ export async function remove(plan: RemovalPlan, cacheDir: string): Promise<void>
   } finally {
     for (const unlock of unlocks) await unlock();
   }
+}
+
+/** The files in a snapshot that one of its files is: of a GGUF file all parts. */
+function pathsOf(file: string, folder: string, paths: readonly string[]): string[] {
+  const named = join(folder, ...file.split('/'));
+  if (paths.includes(named) && !isGgufName(file)) return [named];
+  const files = paths.map((path) => ({ path: relative(folder, path).replaceAll(sep, '/'), absolute: path }));
+  const choices = matchingGgufs(ggufChoices(files), file);
+  return choices.flatMap((choice) => choice.files.map(({ absolute }) => absolute));
 }
 
 /** Drops refs and records of commits that are gone, and the removed files from the other records. */

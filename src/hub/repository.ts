@@ -5,7 +5,10 @@ import type { ContentKind } from './cache.ts';
 import { isRelativeFile } from './catalogue.ts';
 import { metadataFetch } from './connection.ts';
 import type { Connection } from './connection.ts';
+import { describeChoices, ggufChoices, matchingGgufs } from './ggufNames.ts';
+import type { GgufChoice } from './ggufNames.ts';
 import { HubError } from './hubError.ts';
+import { machineMemory } from './memory.ts';
 import type { RemoteFile } from './types.ts';
 
 const modelFiles = [
@@ -61,8 +64,9 @@ export async function readRepository(
  * The files of a repository that are needed. A model in several shards is complete only with the shards that its
  * index names: pass them once the index has been read.
  *
- * @param file of a token file or an embedding model: its path in the repository
- * @throws HubError if a file without which nothing works is not in the repository
+ * @param file of a token file or an embedding model: its path in the repository; of a GGUF model perhaps its
+ *   quantisation. A model without it is one in safetensors, or the only GGUF file.
+ * @throws HubError if a file without which nothing works is not in the repository, or it is not clear which is meant
  */
 export function neededFiles(
   remote: RemoteRepository,
@@ -82,6 +86,8 @@ export function neededFiles(
       .map(({ path }) => path)
       .filter((path) => /^[^/]+_Pooling\/config\.json$/.test(path));
     optional.push(...embeddingFiles, ...pooling, `${model}_data`);
+  } else if (file !== undefined || isGgufRepository(remote)) {
+    return requiredGguf(remote, file).files;
   } else {
     required.push('config.json', 'tokenizer.json');
     optional.push(...modelFiles);
@@ -95,9 +101,42 @@ export function neededFiles(
   return remote.files.filter(({ path }) => wanted.has(path)).sort((a, b) => a.size - b.size);
 }
 
+/** Whether a repository's models are GGUF files and nothing else. */
+export function isGgufRepository({ files }: RemoteRepository): boolean {
+  const other = files.some(({ path }) => path === singleWeightFile || path === weightIndexFile);
+  return !other && ggufChoices(files).length > 0;
+}
+
+function requiredGguf(
+  { repository, files }: RemoteRepository,
+  tag: string | undefined,
+): GgufChoice<RemoteFile> {
+  const choices = ggufChoices(files);
+  const [choice, ...others] = tag === undefined ? choices : matchingGgufs(choices, tag);
+  if (choice === undefined || others.length > 0) {
+    const problem =
+      choices.length === 0
+        ? 'has no GGUF file'
+        : choice === undefined
+          ? `has no GGUF file ${JSON.stringify(tag)}`
+          : 'has several GGUF files';
+    const list = describeChoices(repository, choices, machineMemory());
+    const advice = list.length === 0 ? '' : ` Name one of:\n  ${list.join('\n  ')}`;
+    throw new HubError('unsupported', `${repository} ${problem}.${advice}`);
+  }
+  if (choice.missingParts.length > 0) {
+    const missing = choice.missingParts.join(', ');
+    throw new HubError(
+      'unsupported',
+      `${choice.path} of ${repository} is split, and its parts ${missing} are not there.`,
+    );
+  }
+  return choice;
+}
+
 function unsupported(remote: RemoteRepository, kind: ContentKind, lacking: string[]): HubError {
-  const other = remote.files.some(({ path }) => /\.(bin|gguf|pth)$/.test(path))
-    ? ' It has weights in another format (.bin, .gguf): look for a version in safetensors.'
+  const other = remote.files.some(({ path }) => /\.(bin|pth)$/.test(path))
+    ? ' It has weights in another format (.bin, .pth): look for a version in safetensors, or a GGUF file.'
     : '';
   const what =
     kind === 'embedding' ? 'an ONNX embedding model' : kind === 'token-file' ? 'this file' : 'a model';

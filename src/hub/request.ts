@@ -1,8 +1,8 @@
 import { UserError } from '../protocol/errors.ts';
 import type { ContentKind } from './cache.ts';
-import { findEntry } from './catalogue.ts';
+import { findEntry, repositoryOf } from './catalogue.ts';
 import type { DownloadRequest } from './download.ts';
-import { repositoryOf } from './resolve.ts';
+import { isGgufName } from './ggufNames.ts';
 import type { Catalogue, CatalogueEntry } from './types.ts';
 
 /** A name that the user gave, and what it stands for. */
@@ -12,7 +12,8 @@ export interface NamedRequest extends DownloadRequest {
 }
 
 /**
- * What an id of the catalogue or a Hub repository (`owner/name`, `owner/name@revision`) stands for.
+ * What an id of the catalogue or a Hub repository (`owner/name`, `owner/name@revision`, with `:Q4_K_M` one of its GGUF
+ * files) stands for.
  *
  * @param given for a repository that the catalogue does not have: what to take from it
  * @throws UserError if the name is none, or the entry is built in
@@ -22,9 +23,10 @@ export function requestOf(
   catalogue: Catalogue,
   given: { kind?: ContentKind; file?: string; revision?: string } = {},
 ): NamedRequest {
-  const { repository, revision } = repositoryOf(name);
+  const { repository, revision, file: tag } = repositoryOf(name);
   const entry = findEntry(catalogue, repository ?? name);
-  if (entry !== undefined && given.file === undefined && given.kind === undefined) {
+  const another = given.file !== undefined || given.kind !== undefined || tag !== undefined;
+  if (entry !== undefined && !another) {
     if (entry.repository === undefined) {
       throw new UserError(
         `${entry.id} lies in a folder on this machine: there is nothing to download or remove.`,
@@ -35,7 +37,7 @@ export function requestOf(
       repository: entry.repository,
       kind: entry.kind,
       ...optional('revision', given.revision ?? revision ?? entry.revision),
-      ...optional('file', 'file' in entry ? entry.file : undefined),
+      ...optional('file', entry.file),
     };
   }
   if (repository === undefined) {
@@ -44,15 +46,16 @@ export function requestOf(
     );
   }
   const several = catalogue.tokenFiles.filter((candidate) => candidate.repository === repository);
-  if (several.length > 0 && given.file === undefined) {
+  const file = given.file ?? tag;
+  if (several.length > 0 && file === undefined) {
     const ids = several.map(({ id }) => id).join(', ');
     throw new UserError(`${repository} holds several embedding files: name one of ${ids}.`);
   }
   return {
     repository,
-    kind: given.kind ?? (given.file === undefined ? 'chat' : 'token-file'),
+    kind: given.kind ?? (tag !== undefined || file === undefined || isGgufName(file) ? 'chat' : 'token-file'),
     ...optional('revision', given.revision ?? revision),
-    ...optional('file', given.file),
+    ...optional('file', file),
   };
 }
 

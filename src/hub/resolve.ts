@@ -1,11 +1,15 @@
-import { existsSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { isGguf } from '../checkpoint/gguf/file.ts';
 import { UserError } from '../protocol/errors.ts';
-import { findSnapshot, isFile, isFolder } from './cache.ts';
-import { catalogueEntries, findEntry, isRepositoryName } from './catalogue.ts';
+import { contentOf, findSnapshot, isFile, isFolder } from './cache.ts';
+import { catalogueEntries, findEntry, repositoryOf } from './catalogue.ts';
 import { environmentCatalogue } from './environmentCatalogue.ts';
 import { environmentCacheDir, expandHome } from './environment.ts';
-import type { Catalogue, CatalogueEntry } from './types.ts';
+import { entryFolder } from './entryFolder.ts';
+import { findLocalModel } from './localModels.ts';
+import { storeEnvironment } from './stores/store.ts';
+import type { StoreEnvironment } from './stores/store.ts';
+import type { Catalogue } from './types.ts';
 
 export interface ResolveOptions {
   /** Default: the shipped one with the entries of `SPRING_MODELS`. */
@@ -16,11 +20,15 @@ export interface ResolveOptions {
   kind?: 'chat' | 'embedding';
   /** The folder that holds `media/`; default: the nearest one above this module. */
   extensionFolder?: string;
+  /** Where the stores of other programs are looked for. Default: this process's environment. */
+  environment?: StoreEnvironment;
 }
 
 /**
- * The local folder of a model: `demo`, a checkpoint folder, an id of the catalogue, or a Hub repository
- * (`owner/name`, `owner/name@revision`) that is in the cache. Never reaches the network.
+ * The checkpoint folder or GGUF file of a model: `demo`, a checkpoint folder, a GGUF file (known by its first bytes), an
+ * id of the catalogue, a model of another program on this machine (`ollama:smollm2:135m`, `smollm2:135m`), or a Hub
+ * repository (`owner/name`, `owner/name@revision`, with `:Q4_K_M` one of its GGUF files) that is in the cache. Never
+ * reaches the network.
  *
  * @throws UserError that says how to get the model, if it is not on this machine
  */
@@ -32,39 +40,55 @@ export async function resolveModel(nameOrFolder: string, options: ResolveOptions
       `"${nameOrFolder}" is a file of virtual tokens, not a model: give it with --tokens. It belongs to ${entry.backbone}.`,
     );
   }
-  if (entry?.folder !== undefined) return entryFolder(entry, options);
+  if (entry?.folder !== undefined) {
+    const folder = entryFolder(entry, options);
+    const { parts } = await contentOf(folder, entry.kind, entry.file);
+    return join(folder, parts[0] ?? '');
+  }
 
   const path = resolve(expandHome(nameOrFolder));
   if (await isFolder(path)) {
     if (await isFile(join(path, 'config.json'))) return path;
+    const { parts, missing } = await contentOf(path, 'chat');
+    if (parts[0] !== undefined && missing.length === 0) return join(path, parts[0]);
     if (entry === undefined) {
       throw new UserError(
-        `${path} has no config.json: a model is a Hugging Face checkpoint folder with config.json, tokenizer.json and *.safetensors.`,
+        `${path} is no model: it has no config.json of a Hugging Face checkpoint, and not one GGUF file with all its parts. Of several GGUF files give the one to use.`,
       );
     }
   } else if (await isFile(path)) {
-    throw new UserError(`${path} is a file: give the checkpoint folder that holds it.`);
+    if (await isGguf(path)) return path;
+    throw new UserError(
+      `${path} is not a GGUF file. Of a model in safetensors files give the checkpoint folder that holds them.`,
+    );
   }
 
-  const { repository, revision } = entry?.repository
-    ? { repository: entry.repository, revision: entry.revision }
-    : repositoryOf(nameOrFolder);
-  if (repository === undefined) throw unknownModel(nameOrFolder, catalogue);
   const cacheDir = options.cacheDir ?? environmentCacheDir();
+  const named = entry?.repository
+    ? { repository: entry.repository, revision: entry.revision, file: entry.file }
+    : repositoryOf(nameOrFolder);
+  const { repository, revision, file } = named;
   const kind = entry?.kind ?? options.kind ?? 'chat';
-  const snapshot = await findSnapshot(cacheDir, repository, kind, { revision, file: fileOf(entry) });
+  const snapshot =
+    repository === undefined ? undefined : await findSnapshot(cacheDir, repository, kind, { revision, file });
+  if (snapshot?.missing.length === 0) return join(snapshot.folder, snapshot.parts[0] ?? '');
+  if (entry === undefined && kind !== 'embedding') {
+    const found = await findLocalModel(
+      nameOrFolder,
+      options.environment ?? { ...storeEnvironment(), cacheDir },
+    );
+    if (found !== undefined) return found;
+  }
+  if (repository === undefined) throw unknownModel(nameOrFolder, catalogue);
   const command = `spring download ${entry?.id ?? nameOrFolder}${entry === undefined && kind === 'embedding' ? ' --kind embedding' : ''}`;
   if (snapshot === undefined) {
     throw new UserError(
       `The model ${nameOrFolder} is not on this machine (looked in ${cacheDir}). Get it with "${command}".`,
     );
   }
-  if (snapshot.missing.length > 0) {
-    throw new UserError(
-      `The model ${nameOrFolder} is not complete: ${snapshot.folder} lacks ${snapshot.missing.join(', ')}. Get the rest with "${command}".`,
-    );
-  }
-  return snapshot.folder;
+  throw new UserError(
+    `The model ${nameOrFolder} is not complete: ${snapshot.folder} lacks ${snapshot.missing.join(', ')}. Get the rest with "${command}".`,
+  );
 }
 
 /**
@@ -96,38 +120,11 @@ export async function resolveTokenFile(nameOrFile: string, options: ResolveOptio
   return join(snapshot.folder, entry.file);
 }
 
-/** Splits `owner/name@revision`; repository undefined if the text has another form. */
-export function repositoryOf(name: string): { repository?: string; revision?: string } {
-  const at = name.indexOf('@');
-  const repository = at < 0 ? name : name.slice(0, at);
-  if (!isRepositoryName(repository)) return {};
-  return at < 0 ? { repository } : { repository, revision: name.slice(at + 1) };
-}
-
-/** The folder of an entry that lies in a folder: relative ones in the extension (or repository). */
-export function entryFolder(entry: CatalogueEntry, options: Pick<ResolveOptions, 'extensionFolder'>): string {
-  const folder = expandHome(entry.folder ?? '');
-  if (isAbsolute(folder)) return folder;
-  return join(options.extensionFolder ?? nearestFolderWith(folder), folder);
-}
-
-/** The file that makes up the entry, where it is one. */
-export function fileOf(entry: CatalogueEntry | undefined): string | undefined {
-  return entry?.kind === 'token-file' || entry?.kind === 'embedding' ? entry.file : undefined;
-}
-
-/** The bundle lies in dist/, the source in src/hub/: both have media/ in a folder above. */
-function nearestFolderWith(relative: string): string {
-  let folder = import.meta.dirname;
-  while (!existsSync(join(folder, relative)) && dirname(folder) !== folder) folder = dirname(folder);
-  return folder;
-}
-
 function unknownModel(name: string, catalogue: Catalogue): UserError {
   const ids = catalogueEntries(catalogue)
     .filter((entry) => entry.kind === 'chat' || entry.kind === 'base')
     .map((entry) => entry.id);
   return new UserError(
-    `There is no model "${name}": no folder of that name, not in the list, and not of the form owner/name of a Hub repository. The list has: ${ids.join(', ')}.`,
+    `There is no model "${name}": no folder of that name and no file, not in the list, not among the models of other programs ("spring models" shows them), and not of the form owner/name of a Hub repository. The list has: ${ids.join(', ')}.`,
   );
 }

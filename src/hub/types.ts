@@ -47,6 +47,8 @@ export interface ModelEntry extends EntryBase {
   /** Absent in a user's entry: read from config.json once downloaded. */
   shape?: ModelShape;
   storedType?: 'F32' | 'F16' | 'BF16';
+  /** Of a model in a GGUF file: its path in the repository, or its quantisation (`Q4_K_M`). */
+  file?: string;
 }
 
 /** A file of trained virtual tokens. */
@@ -157,8 +159,10 @@ export type DownloadEvent =
 export interface DownloadResult {
   repository: string;
   commit: string;
-  /** The snapshot's folder: give it to anything that reads a checkpoint. */
+  /** The snapshot's folder. */
   folder: string;
+  /** What to open: the folder of a checkpoint or retrieval model, a GGUF file (its first part), a file of virtual tokens. */
+  path: string;
   files: string[];
   totalBytes: number;
   downloadedBytes: number;

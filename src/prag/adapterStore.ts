@@ -3,14 +3,16 @@
  * recently used go first.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { env, platform } from 'node:process';
-import { errorCode, exists } from '../checkpoint/files.ts';
+import * as v from 'valibot';
+import { errorCode, exists, readSmallFile } from '../checkpoint/files.ts';
 import { readLoraAdapter, writeAdapter } from '../checkpoint/lora.ts';
 import type { LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
 import { UserError } from '../protocol/errors.ts';
+import { finite, listOf, longText, parseValidated, shortText } from '../protocol/schema.ts';
 
 /** What is kept about an adapter beside it, in `passage.json`. */
 export interface AdapterRecord {
@@ -38,6 +40,13 @@ export interface AdapterIdentity {
 }
 
 const recordFile = 'passage.json';
+const mostRecordBytes = 16 * 1024 ** 2;
+const recordSchema: v.GenericSchema<unknown, AdapterRecord> = v.object({
+  passage: longText,
+  model: shortText,
+  losses: listOf(finite, 100_000),
+  createdAt: shortText,
+});
 const temporaryEnd = '.tmp';
 /** A half-written adapter of this age has no process any more that will finish it. */
 const abandonedAfterMs = 60 * 60 * 1000;
@@ -158,9 +167,8 @@ export class AdapterStore {
 }
 
 async function readRecord(folder: string): Promise<AdapterRecord> {
-  const record = JSON.parse(await readFile(join(folder, recordFile), 'utf8')) as AdapterRecord;
-  if (typeof record.passage !== 'string' || !Array.isArray(record.losses)) throw new Error('Damaged record.');
-  return record;
+  const file = join(folder, recordFile);
+  return parseValidated(recordSchema, await readSmallFile(file, mostRecordBytes), file);
 }
 
 async function foldersIn(folder: string): Promise<string[]> {

@@ -1,9 +1,11 @@
 /** Augmenting passages: each in other words, and three questions about it with their answers. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeAtomically } from '../checkpoint/files.ts';
+import * as v from 'valibot';
+import { readSmallFile, writeAtomically } from '../checkpoint/files.ts';
 import { throwIfCancelled } from '../protocol/errors.ts';
+import { longText, parseValidated } from '../protocol/schema.ts';
 import type { AugmentedPassage } from './augmentedData.ts';
 import { withoutThoughts } from './chatAnswer.ts';
 import type { TextGenerator } from './generators.ts';
@@ -35,7 +37,7 @@ export interface AugmentOptions {
 export const defaultAttempts = 10;
 
 /**
- * Augments passages one after the other. Results are cached by passage, model and seed as soon as they are there.
+ * Augments passages one after the other. Results are cached by passage, model (and where it runs) and seed as soon as they are there.
  * @throws CancelledError; UserError from the endpoint
  */
 export async function* augmentPassages(
@@ -55,7 +57,7 @@ async function augmentPassage(
   options: AugmentOptions,
 ): Promise<Pick<AugmentProgress, 'augmented' | 'attempts'>> {
   const { cacheFolder, maximumAttempts = defaultAttempts, seed = 0, signal } = options;
-  const file = cacheFolder && join(cacheFolder, `${augmentationKey(passage, generator.name, seed)}.json`);
+  const file = cacheFolder && join(cacheFolder, `${augmentationKey(passage, generator.identity, seed)}.json`);
   const known = file === undefined ? undefined : await readCached(file, passage);
   if (known) return { augmented: known, attempts: 0 };
   const rewrite = await rewriteOf(passage, generator, options);
@@ -93,22 +95,25 @@ async function rewriteOf(
 }
 
 /** Identifies what a model makes of a passage. */
-function augmentationKey(passage: string, modelName: string, seed: number): string {
+function augmentationKey(passage: string, model: string, seed: number): string {
   return createHash('sha256')
-    .update(JSON.stringify([passage, modelName, seed]))
+    .update(JSON.stringify([passage, model, seed]))
     .digest('hex');
 }
+
+const mostCachedBytes = 16 * 1024 ** 2;
+const questionAnswer = v.object({ question: longText, answer: longText, fullAnswer: longText });
+const cachedSchema: v.GenericSchema<unknown, AugmentedPassage> = v.object({
+  passage: longText,
+  rewrite: v.pipe(longText, v.minLength(1)),
+  questionAnswers: v.pipe(v.array(questionAnswer), v.minLength(questionsPerPassage), v.maxLength(1000)),
+});
 
 /** A cached result; undefined if there is none or the file is damaged. */
 async function readCached(file: string, passage: string): Promise<AugmentedPassage | undefined> {
   try {
-    const value = JSON.parse(await readFile(file, 'utf8')) as AugmentedPassage;
-    const isWhole =
-      value.passage === passage &&
-      typeof value.rewrite === 'string' &&
-      value.rewrite !== '' &&
-      value.questionAnswers.length >= questionsPerPassage;
-    return isWhole ? value : undefined;
+    const value = parseValidated(cachedSchema, await readSmallFile(file, mostCachedBytes), file);
+    return value.passage === passage ? value : undefined;
   } catch {
     return undefined;
   }

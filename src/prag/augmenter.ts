@@ -14,7 +14,7 @@ export interface Augmenter {
 /** Asks a model. */
 export function generatingAugmenter(generator: TextGenerator, options: AugmentOptions): Augmenter {
   return {
-    keyOf: () => contentKey(['generated', generator.name, options.seed ?? 0]),
+    keyOf: () => contentKey(['generated', generator.identity, options.seed ?? 0]),
     async augment(passage, signal) {
       for await (const { augmented } of augmentPassages([passage], generator, { ...options, signal })) {
         return augmented;

@@ -1,5 +1,7 @@
 /** What a chat server says, whole or as a stream of events. */
 
+const closing = '</think>';
+
 interface Choice {
   message?: { content?: unknown };
   delta?: { content?: unknown };
@@ -39,7 +41,13 @@ function textOf(content: unknown): string | undefined {
   return parts.map((part) => (typeof part?.text === 'string' ? part.text : '')).join('');
 }
 
-/** An answer without the thoughts that some models write before it; empty if they did not come to an end. */
+/**
+ * An answer without the thoughts that some models write before it; empty if they did not come to an end. The opening tag
+ * may stand in the server's prompt and not in the answer: everything up to the first closing tag is thought, as vLLM and
+ * SGLang read it (deepseek_r1 parsers).
+ */
 export function withoutThoughts(text: string): string {
-  return text.replace(/^\s*<think>[\s\S]*?(<\/think>|$)/, '').trim();
+  const end = text.indexOf(closing);
+  if (end !== -1) return text.slice(end + closing.length).trim();
+  return /^\s*<think>/.test(text) ? '' : text.trim();
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { EmbeddingTable } from '../checkpoint/embeddingTable.ts';
 import { exists } from '../checkpoint/files.ts';
 import { readLoraAdapter, writeAdapter } from '../checkpoint/lora.ts';
+import { contextLength } from '../checkpoint/ropeConfig.ts';
 import type { Tokenizer } from '../checkpoint/tokenizer.ts';
 import type { Checkpoint, LoraAdapter } from '../checkpoint/types.ts';
 import { TrainingSession } from '../decoder/trainingSession.ts';
@@ -90,7 +91,7 @@ export class PassageEncoder {
       }
       const { checkpoint, tokenizer, embeddings, name } = this.model;
       const { recipe } = this.options;
-      const maximumLength = Math.min(recipe.maximumLength, checkpoint.config.maxPositionEmbeddings);
+      const maximumLength = Math.min(recipe.maximumLength, contextLength(checkpoint.config));
       const sequences = trainingSequences(tokenizer, augmented, { ...recipe, maximumLength });
       this.session ??= await openLoraTraining(checkpoint, { signal });
       const training = new LoraTraining(this.session, embeddings, this.start, recipe);

@@ -25,6 +25,24 @@ const maximumPauseMs = 120_000;
 /** 512 tokens are a few kilobytes; a server that sends without end must not fill the memory. */
 const maximumAnswerBytes = 4 * 1024 ** 2;
 
+/** Fields of a request that a server may not know, or knows by another name; they are left out one by one. */
+const optionalFields = {
+  top_k: undefined,
+  seed: undefined,
+  temperature: undefined,
+  max_tokens: 'max_completion_tokens',
+  max_completion_tokens: undefined,
+  stream: undefined,
+} as const;
+type OptionalField = keyof typeof optionalFields;
+
+/** What servers say of a field that they do not take, not of a value that is too large. */
+const refusal =
+  /unsupported|not support|unknown|unrecogni|unexpected|extra|not permitted|not allowed|forbid|invalid.?param|invalid.?arg|deprecated|only the default|not exist/i;
+
+/** Redirects within the server that are followed. */
+const maximumRedirects = 3;
+
 interface Reply {
   status: number;
   text: string;
@@ -35,12 +53,19 @@ interface Reply {
 /** `POST {url}/chat/completions`. */
 export class EndpointGenerator implements TextGenerator {
   readonly name: string;
+  readonly identity: string;
   private readonly endpoint: Endpoint;
   /** As the user wrote it, without what may be secret. */
   private readonly shown: string;
   private readonly address: string;
-  /** Servers that do not know top-k refuse the field; then it is left out. */
-  private sendsTopK: boolean;
+  /** What else is sent with a message. Servers that do not know a field refuse it; then it goes. */
+  private readonly fields = new Map<OptionalField, number | boolean>([
+    ['max_tokens', sampling.maxNewTokens],
+    ['temperature', sampling.temperature],
+    ['top_k', sampling.topK],
+    ['seed', 0],
+    ['stream', false],
+  ]);
 
   /** @throws UserError if the URL is none */
   constructor(endpoint: Endpoint) {
@@ -55,13 +80,20 @@ export class EndpointGenerator implements TextGenerator {
         "The endpoint's URL holds a name or password: give a key in SPRING_API_KEY instead.",
       );
     }
+    if (endpoint.apiKey !== undefined && !/^[\x21-\x7e]*$/.test(endpoint.apiKey)) {
+      throw new UserError(
+        'The key of the endpoint holds a space, a line break or a character that no key has.',
+      );
+    }
     this.endpoint = endpoint;
     this.name = endpoint.model;
     this.shown = url.origin + url.pathname;
     url.pathname = `${url.pathname.replace(/\/+$/, '').replace(/\/chat\/completions$/, '')}/chat/completions`;
     this.address = url.href;
+    // Servers take any name ("default"), so the name alone does not say which model it is.
+    this.identity = JSON.stringify([this.name, url.href]);
     // not in OpenAI's own protocol, but in that of local servers
-    this.sendsTopK = !url.hostname.endsWith('openai.com');
+    if (url.hostname.endsWith('openai.com')) this.fields.delete('top_k');
   }
 
   /**
@@ -72,8 +104,8 @@ export class EndpointGenerator implements TextGenerator {
     for (let request = 1; ; request++) {
       const reply = await this.send(message, seed, signal);
       if (reply.status === 200) return this.answerOf(reply);
-      if (this.sendsTopK && [400, 422].includes(reply.status) && reply.text.includes('top_k')) {
-        this.sendsTopK = false;
+      if ([400, 422].includes(reply.status) && this.leaveOut(reply.text)) {
+        request--;
         continue;
       }
       const pause = this.pauseAfter(reply, request);
@@ -84,25 +116,20 @@ export class EndpointGenerator implements TextGenerator {
 
   private async send(message: string, seed: number, signal: AbortSignal | undefined): Promise<Reply> {
     const { model, apiKey, timeoutMs = 120_000 } = this.endpoint;
-    const body = {
-      model,
-      messages: [{ role: 'user', content: message }],
-      max_tokens: sampling.maxNewTokens,
-      temperature: sampling.temperature,
-      ...(this.sendsTopK && { top_k: sampling.topK }),
-      seed,
-      stream: false,
-    };
+    if (this.fields.has('seed')) this.fields.set('seed', seed);
+    const messages = [{ role: 'user', content: message }];
+    const body = JSON.stringify({ model, messages, ...Object.fromEntries(this.fields) });
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
-      const response = await fetch(this.address, {
+      const response = await this.post({
         method: 'POST',
         headers: {
           'content-type': 'application/json',
           accept: 'application/json',
           ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
         },
-        body: JSON.stringify(body),
+        body,
+        redirect: 'manual',
         signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
       });
       return {
@@ -119,6 +146,44 @@ export class EndpointGenerator implements TextGenerator {
       const reason = error instanceof Error && error.cause !== undefined ? error.cause : error;
       throw this.failure('does not answer', messageOf(reason));
     }
+  }
+
+  /** Passages and key go to the server that the user named, and to no other that it points to. */
+  private async post(request: RequestInit): Promise<Response> {
+    let address = this.address;
+    for (let hop = 0; hop <= maximumRedirects; hop++) {
+      const response = await fetch(address, request);
+      const location = response.headers.get('location');
+      if (response.status < 300 || response.status >= 400 || location === null) return response;
+      await response.body?.cancel().catch(() => undefined);
+      const target = URL.parse(location, address);
+      if (target?.origin !== new URL(address).origin) {
+        throw this.failure(
+          `sends its requests on to ${target?.origin ?? location}, which is another server: nothing was sent there. ` +
+            'Give that address if you trust it',
+        );
+      }
+      // The others would turn the question into a GET without it.
+      if (response.status !== 307 && response.status !== 308) {
+        throw this.failure(
+          `has moved to ${target.origin}${target.pathname} (${response.status}): give that address`,
+        );
+      }
+      address = target.href;
+    }
+    throw this.failure(`redirects more than ${maximumRedirects} times`);
+  }
+
+  /** Leaves out (or renames) the fields that a refusal names; false if it names none of those that were sent. */
+  private leaveOut(text: string): boolean {
+    const named = namedFields(text).filter((field) => this.fields.has(field));
+    for (const field of named) {
+      const value = this.fields.get(field)!;
+      this.fields.delete(field);
+      const otherName = optionalFields[field];
+      if (otherName !== undefined) this.fields.set(otherName, value);
+    }
+    return named.length > 0;
   }
 
   private async readText(response: Response): Promise<string> {
@@ -157,6 +222,19 @@ export class EndpointGenerator implements TextGenerator {
       `The model endpoint ${this.shown} ${what}${told === '' ? '.' : `: ${told.slice(0, 300)}`}`,
     );
   }
+}
+
+/** The fields that a refusal is about: those it says so of (`param`, `loc`), else those that its message names. */
+function namedFields(answer: string): OptionalField[] {
+  const text = answer.slice(0, 4000);
+  if (!refusal.test(text)) return [];
+  const all = Object.keys(optionalFields) as OptionalField[];
+  const stated = all.filter((field) =>
+    new RegExp(`"(param|field|loc|parameter)"\\s*:\\s*(\\[[^\\]]*)?"${field}"`).test(text),
+  );
+  // "Use 'max_completion_tokens' instead" is an advice, not a complaint.
+  const complaint = text.replace(/\buse\s+['"`]?\w+/gi, '');
+  return stated.length > 0 ? stated : all.filter((field) => new RegExp(`\\b${field}\\b`).test(complaint));
 }
 
 /** Retry-After: seconds, or a date. */

@@ -1,11 +1,11 @@
 /** From the options of a comparison to merged adapters: what the engine and the command line use. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mergeAdaptersCat } from '../checkpoint/lora.ts';
+import { readJsonText } from '../checkpoint/textFile.ts';
 import type { LoraAdapter } from '../checkpoint/types.ts';
 import type { Decoder } from '../decoder/decoder.ts';
 import type { PragOptions } from '../protocol/comparison.ts';
-import { messageOf, UserError } from '../protocol/errors.ts';
+import { UserError } from '../protocol/errors.ts';
 import { AdapterStore, defaultStoreFolder } from './adapterStore.ts';
 import { parseAugmentedData } from './augmentedData.ts';
 import { generatingAugmenter, preparedAugmenter } from './augmenter.ts';
@@ -70,7 +70,7 @@ export async function openPassageEncoder(
 
 /** The few-shot text of the options' file; undefined without one. @throws UserError */
 export async function readFewShotFile(file: string | undefined): Promise<string | undefined> {
-  return file === undefined ? undefined : fewShotText(await readJson(file), file);
+  return file === undefined ? undefined : fewShotText(await readJsonText(file), file);
 }
 
 /** Passes the encoder's progress on; returns the adapters of the passages that could be encoded, merged. */
@@ -115,13 +115,5 @@ export function describeProgress(progress: EncodeProgress): string {
 }
 
 async function readAugmentedFile(file: string | undefined): Promise<ReturnType<typeof parseAugmentedData>> {
-  return file === undefined ? [] : parseAugmentedData(await readJson(file), file);
-}
-
-async function readJson(file: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8'));
-  } catch (error) {
-    throw new UserError(`${file} cannot be read as JSON: ${messageOf(error)}`);
-  }
+  return file === undefined ? [] : parseAugmentedData(await readJsonText(file), file);
 }

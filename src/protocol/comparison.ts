@@ -34,7 +34,8 @@ export interface AnswerSettings {
   alternatives?: number;
 }
 
-export type DeviceChoice = 'auto' | 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml';
+export const deviceChoices = ['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'] as const;
+export type DeviceChoice = (typeof deviceChoices)[number];
 /** `native`, `exact`: for models whose weights are quantised (see the decoder's Precision). */
 export const precisionChoices = ['auto', 'exact', 'native', 'f32', 'f16', 'int8', 'int4'] as const;
 export type PrecisionChoice = (typeof precisionChoices)[number];
@@ -160,21 +161,28 @@ export type ComparisonEvent =
   | { type: 'token'; variant: VariantId; token: AnswerToken }
   | { type: 'answer'; variant: VariantId; answer: Answer };
 
-/** What a checkpoint folder holds, without loading it. */
+/** What a checkpoint folder or a GGUF file holds, without loading it. */
 export interface ModelInfo {
   /** What to pass as `ModelSelection.model`. */
   id: string;
   /** For people. */
   name: string;
+  /** Or the GGUF file. */
   folder: string;
-  source: 'built-in' | 'folder' | 'hub';
+  /** `local`: another program's, such as Ollama's. */
+  source: 'built-in' | 'folder' | 'hub' | 'local';
   architecture: string;
   hiddenSize: number;
   numLayers: number;
   contextLength: number;
   weightBytes: number;
-  /** Of config.json, tokenizer.json and the weight files' names and sizes: identifies it in experiment records. */
+  /**
+   * Of config.json, tokenizer.json and the weight files' names and sizes, of a GGUF file of its header and size: identifies
+   * it in experiment records.
+   */
   fingerprint: string;
+  /** Of a GGUF file: bytes that a comparison takes on the CPU, estimated; `native`: as the file stores its weights. */
+  memory?: Record<'native' | 'f32' | 'int8' | 'int4', number>;
   /** Set when the folder cannot be used: why, in one sentence. The numbers above are then 0. */
   problem?: string;
 }

@@ -11,6 +11,7 @@ import type {
   PragOptions,
   TokenFileInfo,
 } from './comparison.ts';
+import type { LocalModel } from './localModels.ts';
 import type { Passage } from './passages.ts';
 import type { TrainingEvent } from './training.ts';
 
@@ -113,6 +114,8 @@ export interface IndexRequests {
   };
   /** The models (by id) and embedding files (by path) of the model list that are on this machine. */
   listInstalled: { params: Nothing; progress: never; result: { models: string[]; tokenFiles: string[] } };
+  /** Models in GGUF files that other programs have put on this machine; headers are read for a few seconds at most. */
+  listLocalModels: { params: Nothing; progress: never; result: LocalModel[] };
   inspectModels: { params: { models: string[] }; progress: never; result: ModelInfo[] };
   inspectTokenFiles: { params: { paths: string[] }; progress: never; result: TokenFileInfo[] };
 }
@@ -156,12 +159,39 @@ export interface IndexSummary {
   /** Of the paths and contents of the indexed documents; null if it is not known. */
   contentHash: string | null;
   errors: IndexFileError[];
+  /** What the user should know: the old index was damaged and a new one begun. */
+  notice?: string;
 }
 
+/** A file that was left out of the index, or read in part. */
 export interface IndexFileError {
   path: string;
+  kind: FileProblemKind;
   message: string;
 }
+
+/**
+ * Why a file is not in the index, or not whole:
+ * unreadable     the system does not give its bytes
+ * tooLarge       more bytes than the limit, packed or unpacked
+ * unknownFormat  a kind of document that cannot be read
+ * damaged        not what its name promises
+ * protected      needs a password
+ * noText         has bytes and no passage
+ * partlyRead     the rest of it is in the index
+ * timedOut       took longer than one document may
+ * tooMuchMemory  needed more memory than one document may
+ */
+export type FileProblemKind =
+  | 'unreadable'
+  | 'tooLarge'
+  | 'unknownFormat'
+  | 'damaged'
+  | 'protected'
+  | 'noText'
+  | 'partlyRead'
+  | 'timedOut'
+  | 'tooMuchMemory';
 
 export interface IndexProgress {
   filesDone: number;

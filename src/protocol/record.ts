@@ -2,6 +2,7 @@
  * An experiment record: everything needed to repeat and to judge a comparison. Saved as JSON
  * (`*.spring.json`), readable without this extension.
  */
+import * as v from 'valibot';
 import type {
   Answer,
   AnswerSettings,
@@ -11,8 +12,10 @@ import type {
   PromptPiece,
   VariantId,
 } from './comparison.ts';
+import { deviceChoices, precisionChoices } from './comparison.ts';
 import { UserError } from './errors.ts';
 import type { Passage } from './passages.ts';
+import { count, finite, listOf, longText, shortText, size, validated } from './schema.ts';
 
 export const recordFormat = 'spring-rag/experiment';
 
@@ -76,30 +79,140 @@ export interface RecordedVariant {
   answer: Answer | null;
 }
 
+/** Largest record that is read; one with five long answers and all alternatives has a few megabytes. */
+export const maximumRecordBytes = 64 * 1024 ** 2;
+
+const rank = v.nullable(count);
+
+const passageSchema: v.GenericSchema<unknown, RecordedPassage> = v.object({
+  text: longText,
+  path: v.optional(shortText),
+  startLine: v.optional(count),
+  endLine: v.optional(count),
+  score: v.optional(finite),
+  ticked: v.boolean(),
+  origin: v.picklist(['retrieved', 'by-hand', 'editor']),
+  rank,
+  titlePath: listOf(shortText, 100),
+  bm25Rank: rank,
+  vectorRank: rank,
+});
+
+const variantId = v.custom<VariantId>(
+  (value) =>
+    typeof value === 'string' &&
+    /^(no-rag|baseline|prompt|icl|prag|prag\+rag|placebo|spring:\d{1,6}(\+prag)?)$/.test(value),
+  'expected the name of a variant',
+);
+
+export const tokenSchema: v.GenericSchema<unknown, AnswerToken> = v.object({
+  tokenId: count,
+  text: longText,
+  logProbability: finite,
+  alternatives: listOf(v.object({ tokenId: count, text: longText, logProbability: finite }), 1000),
+});
+
+export const answerSchema: v.GenericSchema<unknown, Answer> = v.object({
+  text: longText,
+  tokenIds: listOf(count, 1_000_000),
+  promptTokens: count,
+  sharedTokens: count,
+  truncatedTokens: count,
+  stopReason: v.picklist(['eos', 'length', 'stop', 'cancelled']),
+  timings: v.object({ prefillMs: size, decodeMs: size, decodeTokensPerSecond: size }),
+});
+
+export const promptSchema: v.GenericSchema<unknown, PromptPiece[]> = listOf(
+  v.union([v.strictObject({ text: longText }), v.strictObject({ virtualTokens: count })]),
+  10_000,
+);
+
+export const answerSettingsSchema: v.GenericSchema<unknown, AnswerSettings> = v.object({
+  maxNewTokens: v.pipe(count, v.maxValue(1_000_000)),
+  temperature: v.optional(size),
+  topP: v.optional(size),
+  topK: v.optional(count),
+  repetitionPenalty: v.optional(size),
+  seed: v.optional(count),
+  stop: v.optional(listOf(longText, 100)),
+  alternatives: v.optional(v.pipe(count, v.maxValue(1000))),
+});
+
+const recordSchema: v.GenericSchema<unknown, ExperimentRecord> = v.object({
+  format: v.literal(recordFormat),
+  version: v.literal(1),
+  createdAt: shortText,
+  software: v.object({ extension: shortText, node: shortText, platform: shortText }),
+  question: longText,
+  passages: listOf(passageSchema, 10_000),
+  index: v.nullable(
+    v.object({
+      files: count,
+      chunks: count,
+      updatedAt: shortText,
+      contentHash: v.nullable(shortText),
+      passageCount: v.pipe(count, v.maxValue(10_000)),
+    }),
+  ),
+  model: v.object({
+    id: shortText,
+    name: shortText,
+    architecture: shortText,
+    hiddenSize: count,
+    fingerprint: shortText,
+    requestedDevice: v.picklist(deviceChoices),
+    requestedPrecision: v.picklist(precisionChoices),
+    device: shortText,
+    precision: shortText,
+  }),
+  tokenFile: v.nullable(
+    v.object({
+      path: shortText,
+      name: shortText,
+      rows: count,
+      hiddenSize: count,
+      dtype: shortText,
+      sha256: shortText,
+    }),
+  ),
+  settings: answerSettingsSchema,
+  variants: listOf(
+    v.object({
+      id: variantId,
+      label: shortText,
+      k: count,
+      prompt: promptSchema,
+      tokens: listOf(tokenSchema, 1_000_000),
+      answer: v.nullable(answerSchema),
+    }),
+    1000,
+  ),
+});
+
 /**
- * Reads a record's JSON text.
- * @throws UserError if it is not JSON, not a record, or of a later version
+ * Reads a record's JSON text, whole and checked.
+ * @throws UserError if it is not JSON, not a record, of a later version, or damaged: then it names the field
  */
 export function parseRecord(text: string): ExperimentRecord {
+  if (text.length > maximumRecordBytes) {
+    throw new UserError(
+      `This is not an experiment record: it is larger than ${maximumRecordBytes / 1024 ** 2} MB.`,
+    );
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     throw new UserError(`This is not an experiment record: it is not valid JSON (${String(error)}).`);
   }
-  const record = value as Partial<ExperimentRecord> | null;
-  if (typeof record !== 'object' || record === null || record.format !== recordFormat) {
+  const { format, version } = (value ?? {}) as Record<string, unknown>;
+  if (format !== recordFormat) {
     throw new UserError(`This is not an experiment record: "format" is not "${recordFormat}".`);
   }
-  if (record.version !== 1) {
+  if (typeof version === 'number' && version !== 1) {
     throw new UserError(
-      `This experiment record has version ${String(record.version)}; this extension reads version 1. Update the extension.`,
+      `This experiment record has version ${String(version)}; this extension reads version 1. Update the extension.`,
     );
   }
-  const missing = (['question', 'passages', 'model', 'settings', 'variants'] as const).filter(
-    (field) => record[field] === undefined,
-  );
-  if (missing.length > 0)
-    throw new UserError(`This experiment record is damaged: ${missing.join(', ')} missing.`);
-  return record as ExperimentRecord;
+  return validated(recordSchema, value, 'This experiment record is damaged');
 }

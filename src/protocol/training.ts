@@ -1,4 +1,6 @@
 /** Training virtual tokens: the settings of a run and what it reports while it goes. Everything here is plain JSON. */
+import * as v from 'valibot';
+import { count, finite, listOf, shortText, size } from './schema.ts';
 
 export interface TrainingSettings {
   /** N: rows that are trained. */
@@ -93,3 +95,62 @@ export type TrainingEvent =
       reason: 'finished' | 'early stop';
       path: string;
     };
+
+/** As files of runs hold them. */
+export const settingsSchema: v.GenericSchema<unknown, TrainingSettings> = v.object({
+  numTokens: count,
+  fixedK: v.nullable(count),
+  batchSize: count,
+  steps: count,
+  learningRate: size,
+  weightDecay: size,
+  warmupRatio: size,
+  schedule: v.picklist(['linear', 'constant']),
+  maxGradientNorm: v.nullable(size),
+  seed: count,
+  passages: v.picklist(['sample', 'resample', 'all']),
+  maxLength: count,
+  microBatchPositions: count,
+  passageCacheBytes: size,
+  differentiate: v.picklist(['tail', 'all']),
+  validateEvery: count,
+  patience: v.nullable(count),
+  exactMatchK: listOf(count, 1000),
+  saveEvery: count,
+});
+
+/** As the log of a run holds them. A loss that is no number is null in JSON. */
+const number = v.nullable(finite);
+const eventSchema = v.variant('type', [
+  v.object({
+    type: v.literal('start'),
+    ...{ step: count, steps: count, examples: count, validationExamples: count, resumed: v.boolean() },
+  }),
+  v.object({
+    type: v.literal('step'),
+    ...{ step: count, epoch: count, loss: number, k: count, learningRate: size, gradientNorm: number },
+    ...{ cachedExamples: count, seconds: size },
+  }),
+  v.object({
+    type: v.literal('validation'),
+    ...{ step: count, loss: number, isBest: v.boolean() },
+    exactMatch: listOf(v.object({ k: count, exactMatch: size }), 1000),
+  }),
+  v.object({ type: v.literal('saved'), step: count, path: shortText }),
+  v.object({
+    type: v.literal('done'),
+    ...{ step: count, writtenStep: count, reason: v.picklist(['finished', 'early stop']), path: shortText },
+  }),
+]);
+
+/** The events of a log; a line that is none is left out: it was being written when a process ended. */
+export function parseEvents(text: string): TrainingEvent[] {
+  return text.split('\n').flatMap((line) => {
+    try {
+      const value: unknown = JSON.parse(line);
+      return v.is(eventSchema, value) ? [value as TrainingEvent] : [];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -1,5 +1,7 @@
 /** A training run in a folder of its own: what the extension host writes for the training engine, and reads back. */
-import type { TrainingSettings } from './training.ts';
+import * as v from 'valibot';
+import { longText, parseValidated, shortText, size } from './schema.ts';
+import { settingsSchema, type TrainingSettings } from './training.ts';
 
 /** `run.json` of a run's folder: everything that the run depends on, besides the copy of its data. */
 export interface TrainingRunFile {
@@ -35,3 +37,21 @@ export const runFiles = {
 
 /** Examples that are validated on at most: exact match takes an answer for each and every k. */
 export const mostValidationExamples = 50;
+
+const runSchema: v.GenericSchema<unknown, TrainingRunFile> = v.object({
+  version: v.literal(1),
+  model: shortText,
+  modelName: shortText,
+  data: shortText,
+  validationShare: v.pipe(size, v.maxValue(1)),
+  settings: settingsSchema,
+  tokenFile: shortText,
+  workspace: v.nullable(longText),
+  createdAt: shortText,
+  stopped: v.optional(v.object({ path: v.nullable(shortText) })),
+});
+
+/** The description of a run from its JSON text. @throws UserError that names the field that is wrong */
+export function parseRun(text: string, file: string): TrainingRunFile {
+  return parseValidated(runSchema, text, file);
+}

@@ -1,9 +1,11 @@
 /** What the index reports. */
+import type { FileProblemKind } from '../protocol/engine.ts';
 import type { IndexSettings } from './settings.ts';
 
-/** A file that is not searchable, and why. */
+/** A file that is not searchable, or only in part, and why. */
 export interface FileProblem {
   path: string;
+  kind: FileProblemKind;
   reason: string;
 }
 

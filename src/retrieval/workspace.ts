@@ -7,7 +7,7 @@ import { env, platform } from 'node:process';
 import { UserError } from '../protocol/errors.ts';
 import type { SearchOptions, SearchResult } from './search/types.ts';
 import type { IndexSettings } from './settings.ts';
-import { openIndex, type IndexProgress } from './workspaceIndex.ts';
+import { IndexDamagedError, openIndex, type IndexProgress, type WorkspaceIndex } from './workspaceIndex.ts';
 
 /**
  * The index file of a workspace folder for the command line: in the user's cache folder, not in the workspace, named
@@ -53,5 +53,26 @@ export async function retrievePassages(
   const { indexFile, settings, onProgress, ...search } = options;
   using index = openIndex(indexFile ?? defaultIndexFile(workspaceFolder), settings);
   for await (const progress of index.update([workspaceFolder], search)) onProgress?.(progress);
-  return await index.search(question, { ...search, limit: top });
+  return await searchRepaired(index, [workspaceFolder], question, { ...search, limit: top });
+}
+
+/** Searches; an index that proves to be damaged is first built anew from its folders. */
+export async function searchRepaired(
+  index: WorkspaceIndex,
+  folders: readonly string[],
+  query: string,
+  options: SearchOptions,
+): Promise<SearchResult> {
+  try {
+    return await index.search(query, options);
+  } catch (error) {
+    if (!(error instanceof IndexDamagedError)) throw error;
+    const updates = index.update(folders, { ...(options.signal && { signal: options.signal }) });
+    while (!(await updates.next()).done);
+    const result = await index.search(query, options);
+    return {
+      ...result,
+      notices: [`The index was started anew: ${index.status().startedAnew}.`, ...result.notices],
+    };
+  }
 }

@@ -35,6 +35,26 @@ describe('command line', () => {
   });
   after(() => rmSync(folder, { recursive: true }));
 
+  describe('tokenize', () => {
+    it('prints ids and pieces, BOS as the tokenizer adds it, special tokens recognised', () => {
+      const { status, stdout } = spring('tokenize', 'Question:</s>é', '--json');
+      assert.equal(status, 0);
+      assert.deepEqual(JSON.parse(stdout), {
+        model: 'demo',
+        ids: [0, 298, 62, 1, 199, 173],
+        pieces: ['<s>', 'Question', ':', '</s>', '<0xC3>', '<0xA9>'],
+      });
+    });
+
+    it('prints lines for people', () => {
+      const { status, stdout } = spring('tokenize', 'a b');
+      assert.equal(status, 0);
+      assert.match(stdout, /^ *\d+ {2}".*"\n/);
+      assert.equal(spring('tokenize', 'a', '--model', join(folder, 'nowhere')).status, 1);
+      assert.equal(spring('tokenize').status, 2);
+    });
+  });
+
   describe('ask', () => {
     const question = 'Which protocol does Dornor speak?';
 
@@ -97,7 +117,7 @@ describe('command line', () => {
     const refused: [string, string[], RegExp][] = [
       ['an empty question', [' '], /question is empty/],
       ['no source of passages', ['Q?'], /Where are the passages/],
-      ['a missing file', ['Q?', '--passages', 'nowhere.json'], /nowhere\.json cannot be read/],
+      ['a missing file', ['Q?', '--passages', 'nowhere.json'], /nowhere\.json is missing/],
       [
         'an unknown variant',
         ['Q?', '--passages', '@passages', '--variants', 'magic'],
@@ -257,7 +277,7 @@ describe('command line', () => {
       assert.equal(facts['parameters'], 6);
       assert.equal(facts['contextLength'], 128);
       assert.deepEqual(facts['types'], { F32: { tensors: 1, bytes: 24 } });
-      assert.match(spring('inspect', path).stdout, /name +"a\\u001b\[31mb"/);
+      assert.match(spring('inspect', path).stdout, /name +a\\x1b\[31mb/);
       assert.deepEqual(JSON.parse(spring('inspect', path, '--tensor', 'w', '--json').stdout), {
         name: 'w',
         type: 'F32',

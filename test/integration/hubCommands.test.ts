@@ -9,7 +9,9 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HubServer } from '../fixtures/hub/hubServer.ts';
+import { addToOllama } from '../fixtures/hub/ollamaStore.ts';
 import { commit, contentsOf, modelFiles } from '../fixtures/hub/testHub.ts';
+import { tinyGguf } from '../support/tinyGguf.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -41,9 +43,10 @@ describe('models on the command line', function () {
 
   async function spring(arguments_: string[], extra: Record<string, string> = {}): Promise<Outcome> {
     const kept = Object.entries(process.env).filter(
-      ([name]) => !/^(HF_|HUGGING|https?_proxy|no_proxy|SPRING_)/i.test(name),
+      ([name]) => !/^(HF_|HUGGING|https?_proxy|no_proxy|SPRING_|OLLAMA_|LLAMA_|XDG_)/i.test(name),
     );
-    const env = { ...Object.fromEntries(kept), HF_ENDPOINT: server.endpoint, HF_HOME: home, ...extra };
+    const places = { HF_ENDPOINT: server.endpoint, HF_HOME: home, HOME: home, USERPROFILE: home };
+    const env = { ...Object.fromEntries(kept), ...places, ...extra };
     const main = [join(root, 'src', 'cli', 'main.ts'), ...arguments_];
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...main], {
       env,
@@ -104,6 +107,43 @@ describe('models on the command line', function () {
     assert.match(stdout, /llama-3\.2-1b-instruct +chat +2\.5 GB +Llama 3\.2 \(gated\) +absent/);
     assert.match(stdout, /spring-mistral-7b +4096 +mistral-7b-v0\.1 +MIT +absent/);
     assert.equal(server.requests.length, 0);
+  });
+
+  it("another program's models: listed, resolved, and refused with the reason", async () => {
+    const store = join(home, '.ollama/models');
+    const blob = addToOllama(store, 'registry.ollama.ai/library/tiny/1b', [['model', tinyGguf()]]);
+    addToOllama(store, 'registry.ollama.ai/library/far/cloud', [], { remote_host: 'https://ollama.com' });
+    const text = (await spring(['models', '--downloaded'])).stdout;
+    assert.match(text, /^On this machine .*\nNAME +FROM +SIZE +WEIGHTS +MEMORY +RUNS HERE\n/);
+    assert.match(text, /ollama:tiny:1b +Ollama +\d.* kB +Q4_0 +1\d\d MB +yes\n/);
+    assert.match(text, /ollama:far:cloud +Ollama +\? +\? +\? +no: It runs in Ollama's cloud/);
+    const { local } = json(await spring(['models', '--json'])) as { local: { name: string; path: string }[] };
+    assert.deepEqual(
+      local.map(({ name, path }) => [name, path]),
+      [
+        ['ollama:tiny:1b', blob],
+        ['ollama:far:cloud', null],
+      ],
+    );
+    const refused = await spring(['generate', '--model', 'far:cloud', '--prompt', 'x']);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /^ollama:far:cloud cannot be used\. It runs in Ollama's cloud/);
+  });
+
+  it('a repository of GGUF files: what there is, then the one that is named', async () => {
+    const files = { 'b-Q4_0.gguf': tinyGguf(), 'b-Q8_0.gguf': tinyGguf({ seed: 1 }) };
+    server.repositories.set('a/b-GGUF', { commit, files });
+    const asked = await spring(['download', 'a/b-GGUF']);
+    assert.equal(asked.code, 1);
+    assert.match(
+      asked.stderr,
+      /has several GGUF files\. Name one of:\n {2}a\/b-GGUF:Q4_0, .*\n {2}a\/b-GGUF:Q8_0, /,
+    );
+    const { path } = json(await spring(['download', 'a/b-GGUF:Q8_0', '--json']));
+    assert.equal(path, join(home, 'hub/models--a--b-GGUF/snapshots', commit, 'b-Q8_0.gguf'));
+    assert.match((await spring(['models'])).stdout, /a\/b-GGUF:Q8_0 +Hugging Face Hub/);
+    assert.equal((await spring(['remove', 'a/b-GGUF:Q8_0', '--yes'])).code, 0);
+    assert(!(await spring(['models'])).stdout.includes('a/b-GGUF'));
   });
 
   it('a token from the environment or the log-in file opens a gated model; it is printed nowhere', async () => {

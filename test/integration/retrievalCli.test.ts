@@ -42,7 +42,7 @@ describe('spring index and spring search', () => {
     const built = JSON.parse(index.stdout) as Record<string, unknown>;
     assert.deepEqual([built['files'], built['added'], built['chunks']], [3, 3, 2]);
     assert.deepEqual(built['problems'], [
-      { path: 'c.pdf', reason: 'is not a readable PDF (Invalid PDF structure.)' },
+      { path: 'c.pdf', kind: 'damaged', reason: 'is not a readable PDF (Invalid PDF structure.)' },
     ]);
 
     const search = await spring(
@@ -66,6 +66,28 @@ describe('spring index and spring search', () => {
 
     const shown = await spring(workspace, 'search', 'mast', '--workspace', workspace.folder);
     assert.match(shown.stdout, /b\.txt:1/);
+  });
+
+  it('take the folder as an option, too, and name the kinds of what was skipped', async () => {
+    using workspace = new TestWorkspace({
+      'a.md': 'The lamp is red.',
+      'b.odt': 'x',
+      'c.html': '<body><img></body>',
+    });
+    const { stdout } = await spring(workspace, 'index', '--workspace', workspace.folder, '--json');
+    const built = JSON.parse(stdout) as { folder: string; files: number; problems: { kind: string }[] };
+    assert.deepEqual([built.folder, built.files], [workspace.folder, 3]);
+    assert.deepEqual(
+      built.problems.map(({ kind }) => kind),
+      ['unknownFormat', 'noText'],
+    );
+    const same = await spring(workspace, 'index', workspace.folder, '--workspace', workspace.folder);
+    assert.equal(same.code, 0);
+    const two = await spring(workspace, 'index', workspace.folder, '--workspace', workspace.top);
+    assert.equal(two.code, 1);
+    assert.match(two.stderr, /Two folders are named/);
+    const rebuilt = await spring(workspace, 'index', '--workspace', workspace.folder, '--rebuild', '--json');
+    assert.equal((JSON.parse(rebuilt.stdout) as { added: number }).added, 3);
   });
 
   it('say what is wrong in one line', async () => {

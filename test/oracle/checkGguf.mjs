@@ -14,7 +14,7 @@ const [scratch, ...wanted] = process.argv.slice(2);
 const entry = createRequire(join(resolve(scratch), 'package.json')).resolve('node-llama-cpp');
 const { getLlama, LlamaLogLevel } = await import(pathToFileURL(entry).href);
 const fixtures = resolve(import.meta.dirname, '../fixtures/gguf');
-const llama = await getLlama({ gpu: false, build: 'never', logLevel: LlamaLogLevel.error });
+const llama = await getLlama({ gpu: false, build: 'never', maxThreads: 1, logLevel: LlamaLogLevel.error });
 let failed = 0;
 for (const name of wanted.length > 0 ? wanted : readdirSync(fixtures).sort()) {
   const golden = JSON.parse(readFileSync(join(fixtures, name, 'golden.json'), 'utf8'));

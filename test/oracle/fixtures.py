@@ -229,7 +229,7 @@ def write_tensors(path, tensors):
     return entries
 
 
-def make_checkpoint(folder, config, seed, rename=lambda name: name, stored=None):
+def make_checkpoint(folder, config, seed, rename=lambda name: name, stored=()):
     """Writes config.json as given, random weights rounded to its `torch_dtype`, and a tokenizer.
 
     rename: from transformers' parameter names to the names in the file; stored: further tensors of the file.
@@ -247,7 +247,7 @@ def make_checkpoint(folder, config, seed, rename=lambda name: name, stored=None)
         for name, parameter in model.named_parameters()
         if not (text.tie_word_embeddings and name == "lm_head.weight")
     }
-    save_file(tensors | (stored or {}), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(tensors | dict(stored), folder / "model.safetensors", metadata={"format": "pt"})
     eos = text.eos_token_id
     write_tokenizer(folder, text.vocab_size, text.bos_token_id, eos)
     return parsed

@@ -252,6 +252,8 @@ table = {
         "factor": rope_(factor=20.0),
         "length": set_(max_position_embeddings=128),
     }),
+    # tied by config.json, with another head in the file
+    "llama-own-head": (llama | {"num_hidden_layers": 1, "tie_word_embeddings": True}, "both", {}),
     "qwen3-windows": (qwen3_windows, "both", {
         "window": set_(sliding_window=21),
         "which layers": set_(layer_types=["full_attention"] * 2 + ["sliding_attention"] * 2),
@@ -259,10 +261,19 @@ table = {
 }
 
 
+def stored_beside(name, seed):
+    """Tensors that transformers' own model of the configuration does not have."""
+    if name != "llama-own-head":
+        return {}
+    generator = torch.Generator().manual_seed(seed + 1000)
+    head = 0.05 * torch.randn(vocabulary, llama["hidden_size"], generator=generator)
+    return {"lm_head.weight": head.to(torch.float16)}
+
+
 def make(name):
     config, decoding, changes = table[name]
     for seed in range(1, 200):
-        make_checkpoint(folder / name, config, seed)
+        make_checkpoint(folder / name, config, seed, stored=stored_beside(name, seed))
         margin = write_goldens(folder / name, seed, decoding)
         if margin >= smallest_margin:
             break

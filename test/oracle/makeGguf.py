@@ -103,8 +103,8 @@ def names_of(config):
 
 
 def stored_tensors(checkpoint, config, types, seed):
-    """The file's tensors by name: (values or blocks, type); quantised weights are written back to the checkpoint,
-    dequantised, so that the golden values are theirs."""
+    """The file's tensors by name: (values or blocks, type); weights are written back to the checkpoint as they are read
+    from the file, so that the golden values are theirs."""
     generator = np.random.default_rng(seed)
     arch, names = names_of(config)
     weights = load_file(checkpoint / "model.safetensors")
@@ -121,12 +121,13 @@ def stored_tensors(checkpoint, config, types, seed):
         if arch == gguf.MODEL_ARCH.GEMMA3 and name.endswith("norm.weight"):
             values = values + 1
         values = values.numpy()
-        if kind in (F16, F32):
-            result[stored] = (values.astype(np.float16 if kind == F16 else np.float32), kind)
-            continue
-        blocks = (random_blocks(*values.shape, kind, generator, values.std())
-                  if kind in (Q4_K, Q5_K, Q6_K) else quantize(values, kind))
+        if kind in (Q4_K, Q5_K, Q6_K):
+            blocks = random_blocks(*values.shape, kind, generator, values.std())
+        else:
+            blocks = quantize(values, kind)
         result[stored] = (blocks, kind)
+        if tensor.ndim != 2:
+            continue
         back = torch.from_numpy(dequantize(blocks, kind).copy())
         if heads:
             inverse = torch.argsort(pairs(torch.arange(len(back))[:, None], heads)[:, 0])

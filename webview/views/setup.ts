@@ -31,7 +31,13 @@ const precisions: Record<PrecisionChoice, string> = {
   int8: 'int8',
   int4: 'int4',
 };
-const sources = { 'built-in': 'built in', workspace: 'workspace', folder: 'folder', hub: 'hub' };
+const sources = {
+  'built-in': 'built in',
+  workspace: 'workspace',
+  folder: 'folder',
+  hub: 'hub',
+  local: 'of another program',
+};
 
 /** Model, device, embedding file, number of virtual tokens and the settings of generation. */
 export function setupView(controller: Controller): View & { focusTokenFile(): void } {

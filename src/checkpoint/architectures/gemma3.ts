@@ -3,7 +3,6 @@
  * five layers with a window (and a rotation of their own) to one without. Source: transformers, `models/gemma3`.
  */
 import type { ConfigReader } from '../configReader.ts';
-import { UserError } from '../../protocol/errors.ts';
 import { parseRope } from '../ropeConfig.ts';
 import type { RopeConfig } from '../types.ts';
 import {
@@ -76,8 +75,5 @@ function rotations(config: ConfigReader, sizes: Sizes): { global: RopeConfig; lo
     parameters: types.object('sliding_attention') ?? {},
     theta: config.positiveNumber('rope_local_base_freq', 1e4),
   });
-  if (global.partialRotaryFactor !== 1 || local.partialRotaryFactor !== 1) {
-    throw new UserError(`${config.where}: partial_rotary_factor is not supported for Gemma 3.`);
-  }
   return { global, local: JSON.stringify(local) === JSON.stringify(global) ? global : local };
 }

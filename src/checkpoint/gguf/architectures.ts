@@ -17,6 +17,8 @@ export interface GgufArchitecture {
   windows?: true;
   /** `rope.freq_base` must be there. */
   needsBase?: true;
+  /** Tensors with these beginnings are of parts that read images: they are left out. */
+  otherParts?: readonly string[];
   /** Has factors on embeddings, residuals, scores and logits. */
   scales?: true;
   /** @param rope that of the layers without particular rules */
@@ -45,6 +47,7 @@ export const ggufArchitectures: Readonly<Record<string, GgufArchitecture>> = {
     interleaved: false,
     windows: true,
     needsBase: true,
+    otherParts: ['v.', 'mm.'],
     traits: gemma3,
   },
   smollm3: {

@@ -8,6 +8,7 @@ import { ggufArchitectureOf, readGgufConfig } from './config.ts';
 import { openGguf } from './file.ts';
 import type { GgufFile } from './file.ts';
 import { nameInGguf } from './names.ts';
+import { withUsualKeys } from './ollamaGemma3.ts';
 
 /** Tensors that are read with the configuration. */
 const ofConfiguration = new Set([
@@ -27,7 +28,8 @@ export async function openGgufCheckpoint(path: string): Promise<Checkpoint> {
 }
 
 /** The same for a file whose header has been read. */
-export async function ggufCheckpoint(file: GgufFile): Promise<Checkpoint> {
+export async function ggufCheckpoint(written: GgufFile): Promise<Checkpoint> {
+  const file = withUsualKeys(written);
   const config = await readGgufConfig(file);
   return {
     path: file.path,
@@ -39,7 +41,7 @@ export async function ggufCheckpoint(file: GgufFile): Promise<Checkpoint> {
 }
 
 function renamed(file: GgufFile, config: ModelConfig): Map<string, TensorLocation> {
-  const { interleaved } = ggufArchitectureOf(file);
+  const { interleaved, otherParts = [] } = ggufArchitectureOf(file);
   const nameInFile = (name: string): string => nameInGguf(name, config.normsAfterBlocks);
   const found = new Map<string, TensorLocation>();
   const used = new Set<string>();
@@ -51,14 +53,14 @@ function renamed(file: GgufFile, config: ModelConfig): Map<string, TensorLocatio
     found.set(name, { ...location, name, ...(isPaired ? { interleavedHeadDim: config.headDim } : {}) });
   }
   const tensors = selectTensors(config, found, { path: file.path, described: 'metadata', nameInFile });
-  const others = [...file.tensors.keys()].filter((name) => !used.has(name) && !ofConfiguration.has(name));
+  const isExpected = (name: string): boolean =>
+    used.has(name) || ofConfiguration.has(name) || otherParts.some((part) => name.startsWith(part));
+  const others = [...file.tensors.keys()].filter((name) => !isExpected(name));
   if (others.length === 0) return tensors;
+  const named = others.slice(0, 3).map((name) => quoted(name));
+  if (others.length > named.length) named.push(`… (${others.length} in all)`);
   throw new UserError(
-    `${file.path}: ${others
-      .slice(0, 5)
-      .map((name) => quoted(name))
-      .join(', ')}${others.length > 5 ? `, … (${others.length})` : ''} ` +
-      `${others.length === 1 ? 'is no tensor' : 'are no tensors'} of the architecture ` +
+    `${file.path}: ${named.join(', ')} ${others.length === 1 ? 'is no tensor' : 'are no tensors'} of the architecture ` +
       `${quoted(file.metadata.string('general.architecture'))} as it is computed here: ` +
       'the model would give other answers without them. Take another file of the model.',
   );

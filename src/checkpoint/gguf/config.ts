@@ -8,6 +8,7 @@ import type { GgufArchitecture } from './architectures.ts';
 import type { GgufFile } from './file.ts';
 import { ModelKeys } from './modelKeys.ts';
 import { readRope } from './rope.ts';
+import { endOfTurnIds } from './tokenizer.ts';
 
 /** Larger numbers than any model has; they keep later products and loops in bounds. */
 const maximumSize = 2 ** 24;
@@ -64,7 +65,9 @@ export async function readGgufConfig(file: GgufFile): Promise<ModelConfig> {
     },
     mlpBias: has('blk.0.ffn_down.bias'),
     tieWordEmbeddings: !has('output.weight'),
-    textPartOnly: false,
+    textPartOnly: [...file.tensors.keys()].some((tensor) =>
+      rules.otherParts?.some((part) => tensor.startsWith(part)),
+    ),
     ...readTokenIds(file, vocabSize),
   };
 }
@@ -133,6 +136,13 @@ function readTokenIds(
     }
     return value;
   };
-  const ends = [id('eos'), id('eot'), id('eom')].filter((end) => end !== null);
-  return { bosTokenId: id('bos'), eosTokenIds: [...new Set(ends)], padTokenId: id('padding') };
+  const tokens = metadata.lengthOf('tokenizer.ggml.tokens') ?? 0;
+  if (tokens > vocabSize) {
+    const expected = `at most ${vocabSize}, the rows of token_embd.weight`;
+    throw metadata.error('tokenizer.ggml.tokens', expected);
+  }
+  const named = [id('eos'), id('eot'), id('eom')].filter((end) => end !== null);
+  const known = metadata.isLeftOut('tokenizer.ggml.tokens') ? [] : endOfTurnIds(metadata);
+  const eosTokenIds = [...new Set([...named, ...known])].filter((end) => end < vocabSize);
+  return { bosTokenId: id('bos'), eosTokenIds, padTokenId: id('padding') };
 }

@@ -33,6 +33,9 @@ export type NumberArray =
 const maximumKeys = 65536;
 const maximumKeyBytes = 65535;
 
+/** More texts than the vocabulary (262,145) or the merges (514,906) of any model have. */
+const maximumTexts = 2 ** 19;
+
 /** Longer arrays (vocabularies) are left out where arrays are not asked for. */
 const shortArrayBytes = 16 * 1024;
 
@@ -57,6 +60,31 @@ export class GgufMetadata {
 
   isList(key: string): boolean {
     return this.#values.get(key)?.type === 'array';
+  }
+
+  /** Whether there is a list at the key that was left out when the file was opened. */
+  isLeftOut(key: string): boolean {
+    const value = this.#values.get(key);
+    return value?.type === 'array' && value.bytes === undefined;
+  }
+
+  /** The same with these texts and numbers where nothing stands, and with lists of at most `most` values at these keys. */
+  completed(
+    added: Readonly<Record<string, string | number>>,
+    cutLists: readonly string[],
+    most: number,
+  ): GgufMetadata {
+    const values = new Map(this.#values);
+    for (const [key, value] of Object.entries(added)) {
+      const type = typeof value === 'string' ? 'string' : 'float32';
+      if (!values.has(key)) values.set(key, { type, value });
+    }
+    for (const key of cutLists) {
+      const list = values.get(key);
+      if (list?.type === 'array' && list.length > most)
+        values.set(key, { ...list, length: most, ...cut(list, most) });
+    }
+    return new GgufMetadata(this.path, values);
   }
 
   /** Says what stands at the key and what should. */
@@ -191,6 +219,18 @@ export class GgufMetadata {
   }
 }
 
+/** The bytes of the first `most` values; texts need not be cut, they are read one by one. */
+function cut(
+  { of, bytes }: Value & { type: 'array' },
+  most: number,
+): { bytes: Uint8Array<ArrayBuffer> | undefined } {
+  return { bytes: of === 'string' ? bytes : bytes?.slice(0, most * widthOf(of)) };
+}
+
+function widthOf(type: ValueType): number {
+  return valueTypes.find(([name]) => name === type)![1];
+}
+
 /**
  * Reads `count` entries.
  *
@@ -233,9 +273,12 @@ function readArray(reader: HeaderReader, key: string, arrays: boolean): Value {
   const of = readType(reader, key);
   if (of === 'array') throw reader.error(`${quoted(key)} is a list of lists, which no model needs`);
   const length = reader.count();
-  const width = valueTypes.find(([name]) => name === of)![1];
+  const width = widthOf(of);
   const start = reader.position;
   reader.require(length * (width || 8));
+  if (of === 'string' && length > maximumTexts) {
+    throw reader.error(`${quoted(key)} is a list of ${length} texts; at most ${maximumTexts} are read`);
+  }
   if (of === 'string') for (let i = 0; i < length; i++) reader.skip(reader.count());
   else reader.skip(length * width);
   const end = reader.position;

@@ -30,10 +30,32 @@ export class SpelledTokens {
    * @returns ids of tokens and the text between them, in order, no text empty
    */
   split(text: string, specialTokensAsText: boolean): (string | number)[] {
-    let parts: (string | number)[] = text === '' ? [] : [text];
+    const starts = new Map<number, SpelledToken>();
+    /** Which units of the text belong to a token, or are dropped behind one. */
+    const taken = new Uint8Array(text.length);
     for (const token of this.#occurring(text)) {
       if (specialTokensAsText && token.special) continue;
-      parts = parts.flatMap((part) => (typeof part === 'string' ? cut(part, token) : [part]));
+      const { content, stripsRight } = token;
+      for (let at = text.indexOf(content); at >= 0;) {
+        let end = at + content.length;
+        const last = taken.subarray(at, end).lastIndexOf(1);
+        if (last < 0) {
+          if (stripsRight) while (!taken[end] && /[ \t\n\v\f\r]/.test(text.charAt(end))) end++;
+          taken.fill(1, at, end);
+          starts.set(at, token);
+        }
+        at = text.indexOf(content, last < 0 ? end : at + last + 1);
+      }
+    }
+    const parts: (string | number)[] = [];
+    for (let at = 0; at < text.length;) {
+      const token = starts.get(at);
+      if (token) parts.push(token.id);
+      const inside = taken[at];
+      const start = at;
+      do at++;
+      while (at < text.length && taken[at] === inside && !starts.has(at));
+      if (!inside) parts.push(text.slice(start, at));
     }
     return parts;
   }
@@ -47,14 +69,7 @@ export class SpelledTokens {
         if (token) found.add(token);
       }
     }
-    const size = ({ content }: SpelledToken): number => Buffer.byteLength(content);
-    return [...found].sort((a, b) => size(b) - size(a) || a.id - b.id);
+    const bytes = ({ content }: SpelledToken): number => Buffer.byteLength(content);
+    return [...found].sort((a, b) => bytes(b) - bytes(a) || a.id - b.id);
   }
-}
-
-function cut(text: string, { content, id, stripsRight }: SpelledToken): (string | number)[] {
-  return text.split(content).flatMap((part, index) => {
-    const rest = index > 0 && stripsRight ? part.replace(/^[ \t\n\v\f\r]+/, '') : part;
-    return [...(index > 0 ? [id] : []), ...(rest === '' ? [] : [rest])];
-  });
 }

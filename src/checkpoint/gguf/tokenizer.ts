@@ -113,6 +113,7 @@ export function ggufTokenizerSource(path: string, metadata: TokenizerMetadata): 
     path,
     size: tokens.length,
     highestId: tokens.length - 1,
+    highestBaseId: tokens.length - 1,
     chatTemplate: readChatTemplate(metadata),
     specialTokens,
     build: (added) => new GgufTokenizerModel(vocabulary, added),

@@ -1,9 +1,8 @@
 /** The prepared weights that are kept between sessions: which there are, and removing them. */
 import { readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { exists, readOptionalJsonObject } from '../files.ts';
-import { preparedPrecisions, type PreparedPrecision } from './recipe.ts';
-import { keptFolderName } from './store.ts';
+import { join, sep } from 'node:path';
+import { exists, isJsonObject, readOptionalJsonObject } from '../files.ts';
+import { keptFolderName, preparedPrecisions, type PreparedPrecision } from './folders.ts';
 
 /** The prepared weights of one checkpoint in one precision. */
 export interface KeptWeights {
@@ -49,13 +48,27 @@ export async function removeKept(weights: readonly Pick<KeptWeights, 'folder'>[]
   for (const { folder } of weights) await rm(folder, { recursive: true, force: true });
 }
 
+/**
+ * Removes prepared weights whose model lay below a folder and is gone.
+ *
+ * @returns the bytes that this freed
+ */
+export async function removeOrphans(modelsFolder: string, root: string): Promise<number> {
+  const below = `${modelsFolder}${sep}`;
+  const orphans = (await listKept(root)).filter(
+    ({ hasSources, sources }) => !hasSources && sources.some((source) => source.startsWith(below)),
+  );
+  await removeKept(orphans);
+  return orphans.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 /** Undefined for a folder that is something else: that is left alone. */
 async function keptIn(folder: string): Promise<KeptWeights | undefined> {
   const record = await readOptionalJsonObject(join(folder, 'record.json')).catch(() => undefined);
   const precision = preparedPrecisions.find((known) => known === record?.['precision']);
   if (!record || precision === undefined || !Array.isArray(record['sources'])) return undefined;
-  const sources = (record['sources'] as { file?: unknown }[]).flatMap(({ file }) =>
-    typeof file === 'string' ? [file] : [],
+  const sources = (record['sources'] as unknown[]).flatMap((source) =>
+    isJsonObject(source) && typeof source['file'] === 'string' ? [source['file']] : [],
   );
   const present = await Promise.all(sources.map(exists));
   const names = await readdir(folder);

@@ -4,16 +4,9 @@ import { isFloatType } from '../elementTypes.ts';
 import { embeddingsName, headName, layerName, linearsOf } from '../layers.ts';
 import type { Checkpoint, TensorLocation } from '../types.ts';
 import { layerParts, type Encoding } from './blocks.ts';
+import type { PreparedPrecision } from './folders.ts';
 import { quantizedEncoding } from './quantize.ts';
 import { linearSource, storedEncoding, type LinearSource } from './sources.ts';
-
-/**
- * What weights are prepared for. `int8`, `int4`: quantised from their values; `native`: the checkpoint's own blocks;
- * `exact`: the same, 8-bit types widened to float32 (their product with float activations is slow); `f32`: all of them
- * widened. The last three are for quantised checkpoints.
- */
-export const preparedPrecisions = ['int8', 'int4', 'native', 'exact', 'f32'] as const;
-export type PreparedPrecision = (typeof preparedPrecisions)[number];
 
 /** Raise it when files made before must be made again. 2: scales are float32, as the runtime reads them. */
 export const recipeVersion = 2;
@@ -60,7 +53,6 @@ export function isQuantized({ config, tensors }: Checkpoint): boolean {
  * float layers of a quantised checkpoint, if they can.
  *
  * @param root the folder in which the file will lie
- * @throws UserError for a stored type that has no exact mapping
  */
 export function recipeOf(checkpoint: Checkpoint, precision: PreparedPrecision, root: string): Recipe {
   const { config, tensors } = checkpoint;

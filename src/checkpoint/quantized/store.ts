@@ -5,23 +5,16 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, realpath, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { mkdir, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { messageOf, UserError } from '../../protocol/errors.ts';
 import { readOptionalJsonObject } from '../files.ts';
 import { readSafetensors } from '../safetensors.ts';
 import type { Checkpoint, TensorLocation } from '../types.ts';
 import { writePreparedFile, type ConversionProgress } from './convert.ts';
+import { keptFolderName, type PreparedPrecision } from './folders.ts';
 import { planFile } from './preparedFile.ts';
-import {
-  plannedTensors,
-  recipeOf,
-  recipeVersion,
-  type LinearRecipe,
-  type PreparedPrecision,
-  type Recipe,
-} from './recipe.ts';
+import { plannedTensors, recipeOf, recipeVersion, type LinearRecipe, type Recipe } from './recipe.ts';
 
 /** Prepared weights, ready to be loaded. */
 export interface PreparedWeights {
@@ -56,17 +49,6 @@ const weightsName = 'model.safetensors';
 const recordName = 'record.json';
 /** A temporary folder older than this belongs to a process that died. */
 const abandonedAfterMs = 24 * 60 * 60 * 1000;
-
-/** `SPRING_RAG_QUANTIZED`, else `spring-rag/quantized` in the user's cache folder. */
-export function defaultQuantizedFolder(env: NodeJS.ProcessEnv = process.env): string {
-  const named = env['SPRING_RAG_QUANTIZED'];
-  if (named !== undefined && named !== '') return named;
-  const caches =
-    process.platform === 'win32'
-      ? (env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'))
-      : (env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'));
-  return join(caches, 'spring-rag', 'quantized');
-}
 
 /**
  * The prepared weights of a checkpoint: those that are kept, if they were made from its present files, else new ones.
@@ -187,16 +169,6 @@ async function sourceFiles(checkpoint: Checkpoint): Promise<SourceFile[]> {
 async function fileState(file: string): Promise<SourceFile> {
   const { size, mtimeMs } = await stat(file);
   return { file, bytes: size, modifiedMs: mtimeMs };
-}
-
-/** The checkpoint's own name, for people, and a hash of where it lies. */
-export async function keptFolderName(
-  checkpointFolder: string,
-  precision: PreparedPrecision,
-): Promise<string> {
-  const path = await realpath(checkpointFolder);
-  const hash = createHash('sha256').update(path).digest('hex').slice(0, 12);
-  return `${basename(path)}-${hash}-${precision}`;
 }
 
 async function removeAbandoned(root: string): Promise<void> {

@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { messageOf, UserError } from '../../protocol/errors.ts';
 import { isFloatType, widenToFloat32 } from '../elementTypes.ts';
 import type { FloatType } from '../elementTypes.ts';
+import { refuseOtherKinds } from '../fileKinds.ts';
 import { readExactly } from '../files.ts';
 import { openForReading } from '../safetensors.ts';
 import { openLegacyStorages } from './legacyFile.ts';
@@ -22,6 +23,9 @@ const maximumExtraBytes = 1024 * 1024;
 
 /** How deep tensors may lie in dicts and lists. */
 const maximumDepth = 32;
+
+/** How the pickle of a number starts, by protocol: PROTO, or the text of an integer. */
+const pickleStarts: readonly number[] = [0x80, 0x4c, 0x49];
 
 /** A file's root value and access to its storages: the two forms of torch files differ in these only. */
 export interface TorchContent {
@@ -130,13 +134,13 @@ async function startsAsZip(path: string): Promise<boolean> {
     const stats = await handle.stat();
     if (!stats.isFile()) throw new UserError(`${path} is not a file.`);
     if (stats.size === 0) throw new PickleError('it is empty; download it again.');
-    const start = Buffer.from(await readExactly(handle, path, 0, Math.min(64, stats.size))).toString(
-      'latin1',
-    );
-    if (start.startsWith('version https://git-lfs')) {
-      throw new PickleError('it is a git-lfs pointer, not the file itself; fetch it with "git lfs pull".');
+    const start = await readExactly(handle, path, 0, Math.min(64, stats.size));
+    refuseOtherKinds(path, start);
+    const isZip = Buffer.from(start).toString('latin1').startsWith('PK\x03\x04');
+    if (!isZip && !pickleStarts.includes(start[0]!)) {
+      throw new PickleError('it is not a torch file; expected what torch.save writes, or safetensors.');
     }
-    return start.startsWith('PK\x03\x04');
+    return isZip;
   } finally {
     await handle.close();
   }

@@ -1,7 +1,8 @@
 /** `spring ask`: a question answered in several variants, side by side. */
+import { readJsonText } from '../../checkpoint/textFile.ts';
 import type { RegisterCommand } from './index.ts';
 import { Option } from 'commander';
-import { readModelConfig } from '../../checkpoint/checkpoint.ts';
+import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { ComparisonEngine } from '../../engine/comparison.ts';
 import { loadCatalogue } from '../../hub/catalogue.ts';
@@ -17,13 +18,22 @@ import {
   addSamplingOptions,
   count,
   interruptSignal,
-  readJsonFile,
   type ModelOptions,
   type SamplingOptions,
 } from '../options.ts';
 import { readPassagesFile, retrieveFromWorkspace } from '../passages.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
-import { bold, dim, indented, layout, LiveRegion, printable, terminalWidth, type Cell } from '../terminal.ts';
+import {
+  bold,
+  dim,
+  indented,
+  layout,
+  LiveRegion,
+  printable,
+  ProgressLine,
+  terminalWidth,
+  type Cell,
+} from '../terminal.ts';
 
 interface AskOptions extends ModelOptions, SamplingOptions, PragCommandOptions {
   workspace?: string;
@@ -73,14 +83,18 @@ async function ask(question: string, options: AskOptions): Promise<void> {
   const variants = options.variants
     ? parseVariants(options.variants)
     : await defaultVariants(options, tokenFile);
-  const templates = options.templates ? parseTemplates(await readJsonFile(options.templates)) : undefined;
+  const templates = options.templates ? parseTemplates(await readJsonText(options.templates)) : undefined;
   const passages = await findPassages(question, options, signal);
   const retrievalMs = performance.now() - start;
   const view = options.json ? undefined : new AnswersView();
   view?.showPassages(question, passages);
 
   const tell = (message: string): void => void process.stderr.write(`${message}\n`);
-  const engine = new ComparisonEngine({ onLoading: tell, onModelChanged: (_, message) => tell(message) });
+  const loading = new ProgressLine();
+  const engine = new ComparisonEngine({
+    onLoading: (message) => loading.update(message),
+    onModelChanged: (_, message) => tell(message),
+  });
   const answers = new Map<VariantId, Answer>();
   let plans: VariantPlan[] = [];
   let model: LoadedModel | undefined;
@@ -139,7 +153,7 @@ async function defaultVariants(options: AskOptions, tokenFile: string | null): P
 /** A file of the right width that was trained for another model gives wrong answers silently: say so. */
 async function warnOfMisfit(tokenFile: string, { model, folder }: LoadedModel): Promise<void> {
   const tokens = await readVirtualTokens(await resolveTokenFile(tokenFile));
-  const { hiddenSize } = await readModelConfig(folder);
+  const { hiddenSize } = (await openCheckpoint(folder)).config;
   const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, loadCatalogue());
   if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
 }
@@ -160,7 +174,7 @@ async function findPassages(question: string, options: AskOptions, signal: Abort
     options.top ?? 3,
     signal,
   );
-  for (const notice of notices) process.stderr.write(`${notice}\n`);
+  for (const notice of notices) process.stderr.write(`${printable(notice)}\n`);
   if (passages.length === 0) process.stderr.write('No passage matches the question.\n');
   return passages;
 }

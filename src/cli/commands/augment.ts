@@ -1,7 +1,6 @@
 /** `spring augment`: passages rewritten and asked about, in the file format of PRAG's authors. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Decoder } from '../../decoder/decoder.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { augmentPassages, defaultAttempts, type AugmentOptions } from '../../prag/augment.ts';
 import {
@@ -18,6 +17,7 @@ import { addModelOptions, count, interruptSignal, type ModelOptions } from '../o
 import { readPassagesFile } from '../passages.ts';
 import { addEndpointOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
 import { dim } from '../terminal.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface AugmentCommandOptions extends ModelOptions, Pick<PragCommandOptions, 'endpoint' | 'endpointModel'> {
@@ -62,7 +62,7 @@ async function augment(options: AugmentCommandOptions): Promise<void> {
   // an endpoint needs no model here
   const decoder = prag.endpoint
     ? undefined
-    : await Decoder.open(await resolveModel(model), { device, precision, signal });
+    : await openDecoder(model, await resolveModel(model), { device, precision, signal });
   const known = new Map<string, AugmentedPassage>();
   const failed: string[] = [];
   const generator = chooseGenerator(decoder, model, prag.endpoint);

@@ -1,6 +1,5 @@
 /** `spring download`: gets a model, an embedding file or a retrieval model from the Hub. */
 import { setGlobalProxyFromEnv } from 'node:http';
-import { join } from 'node:path';
 import { Option } from 'commander';
 import type { ContentKind } from '../../hub/cache.ts';
 import { download } from '../../hub/download.ts';
@@ -29,9 +28,12 @@ export const registerDownload: RegisterCommand = (program) => {
   program
     .command('download')
     .description('get a model, embedding file or retrieval model from the Hub (resumes, verifies)')
-    .argument('<name>', 'a name from `spring models`, or a Hub repository owner/name[@revision]')
+    .argument(
+      '<name>',
+      'a name from `spring models`, or a Hub repository owner/name[@revision][:quantisation]',
+    )
     .option('--revision <revision>', 'branch, tag or commit')
-    .option('--file <path>', 'one file of the repository, such as a .pt of virtual tokens')
+    .option('--file <path>', 'one file of the repository, such as a .gguf, or a .pt of virtual tokens')
     .addOption(
       new Option('--kind <kind>', 'what the repository holds').choices([
         'chat',
@@ -68,13 +70,13 @@ async function downloadCommand(name: string, options: DownloadOptions): Promise<
     line.clear();
   }
   if (result === undefined) throw new Error('The download ended without a result.');
-  const path = request.kind === 'token-file' ? join(result.folder, request.file ?? '') : result.folder;
   if (options.json)
-    process.stdout.write(`${JSON.stringify({ name, kind: request.kind, path, ...result }, null, 2)}\n`);
-  else process.stdout.write(`${summary(name, request, result, path)}\n`);
+    process.stdout.write(`${JSON.stringify({ name, kind: request.kind, ...result }, null, 2)}\n`);
+  else process.stdout.write(`${summary(name, request, result)}\n`);
 }
 
-function summary(name: string, request: NamedRequest, result: DownloadResult, path: string): string {
+function summary(name: string, request: NamedRequest, result: DownloadResult): string {
+  const { path } = result;
   const state = result.offline
     ? 'The Hub cannot be reached; this is what the cache has.'
     : result.downloadedBytes === 0

@@ -1,9 +1,10 @@
 /** `spring encode`: passages become adapters; or the start of all adapters is warmed up. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { readJsonText } from '../../checkpoint/textFile.ts';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readLoraAdapter, writeAdapter } from '../../checkpoint/lora.ts';
-import { Decoder } from '../../decoder/decoder.ts';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { readEvaluationData } from '../../evaluation/questions.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { parseAugmentedData } from '../../prag/augmentedData.ts';
@@ -15,9 +16,11 @@ import { describeProgress, openPassageEncoder, readFewShotFile } from '../../pra
 import { makeRecipe } from '../../prag/recipe.ts';
 import { warmUp } from '../../prag/warmUp.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
-import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
+import { visible } from '../../protocol/visible.ts';
+import { addModelOptions, count, interruptSignal, type ModelOptions } from '../options.ts';
 import { readPassagesFile } from '../passages.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface EncodeOptions extends ModelOptions, PragCommandOptions {
@@ -50,7 +53,7 @@ async function encode(options: EncodeOptions): Promise<void> {
   const prag = readPragOptions(options);
   const passages = (await readPassages(options)).slice(0, options.limit);
   const { device, precision, model } = options;
-  const decoder = await Decoder.open(await resolveModel(model), { device, precision, signal });
+  const decoder = await openDecoder(model, await resolveModel(model), { device, precision, signal });
   const results: object[] = [];
   try {
     const fewShot = await readFewShotFile(prag.fewShotFile);
@@ -90,7 +93,7 @@ async function readPassages({ passages, augmented }: EncodeOptions): Promise<str
   if (augmented === undefined) {
     throw new UserError('Which passages? Give --passages FILE.json or --augmented FILE.json.');
   }
-  const questions = parseAugmentedData(await readJsonFile(augmented), augmented);
+  const questions = parseAugmentedData(await readJsonText(augmented), augmented);
   return [...new Set(questions.flatMap((question) => question.augmented.map(({ passage }) => passage)))];
 }
 
@@ -102,7 +105,7 @@ async function runWarmUp(options: EncodeOptions, file: string): Promise<void> {
   const prag = readPragOptions(options);
   const recipe = makeRecipe(prag.recipe ?? {});
   const folder = await resolveModel(model);
-  const decoder = await Decoder.open(folder, {
+  const decoder = await openDecoder(model, folder, {
     device: options.device,
     precision: options.precision,
     signal,
@@ -119,7 +122,7 @@ async function runWarmUp(options: EncodeOptions, file: string): Promise<void> {
     const progress = warmUp(training, examples, {
       tokenizer,
       seed: recipe.seed,
-      maximumLength: Math.min(recipe.maximumLength, checkpoint.config.maxPositionEmbeddings),
+      maximumLength: Math.min(recipe.maximumLength, contextLength(checkpoint.config)),
       stateFolder: join(out, `state-${createHash('sha256').update(folder).digest('hex').slice(0, 8)}`),
       signal,
     });
@@ -154,7 +157,7 @@ async function list(options: EncodeOptions): Promise<void> {
   for (const { passage, bytes: size, losses, lastUsed } of stored) {
     const last = losses.at(-1)?.toFixed(2) ?? '-';
     const day = lastUsed.toISOString().slice(0, 16).replace('T', ' ');
-    const start = passage.replaceAll(/\s+/g, ' ').slice(0, 60);
+    const start = visible(passage.replaceAll(/\s+/g, ' ').slice(0, 60));
     process.stdout.write(`${day}  ${(size / 1024).toFixed(0).padStart(7)} KiB  loss ${last}  ${start}\n`);
   }
   process.stdout.write(

@@ -1,8 +1,9 @@
 /** `spring eval`: scores of several variants over a data set. */
 import { basename } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
+import { readJsonText } from '../../checkpoint/textFile.ts';
 import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { Decoder } from '../../decoder/decoder.ts';
+import type { Decoder } from '../../decoder/decoder.ts';
 import { conditionKey, expandConditions, type Condition } from '../../evaluation/conditions.ts';
 import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
 import { PredictionFile, type ExperimentSettings, type Prediction } from '../../evaluation/predictions.ts';
@@ -19,7 +20,8 @@ import { extractAnswer, type ExtractionMode } from '../../prag/answerExtraction.
 import { describeProgress, openPassageEncoder, readFewShotFile } from '../../prag/passageAdapters.ts';
 import type { PassageEncoder } from '../../prag/encode.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
-import { addModelOptions, count, interruptSignal, readJsonFile, type ModelOptions } from '../options.ts';
+import { addModelOptions, count, interruptSignal, type ModelOptions } from '../options.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface EvalOptions extends ModelOptions, PragCommandOptions {
@@ -78,11 +80,17 @@ export const registerEval: RegisterCommand = (program) => {
 async function evaluate(options: EvalOptions): Promise<void> {
   const signal = interruptSignal();
   const data = await readEvaluationData(options.data);
+  if (data.unanswered.length > 0) {
+    const lines = data.unanswered.slice(0, 10).join(', ') + (data.unanswered.length > 10 ? ', …' : '');
+    process.stderr.write(
+      `Left out, because they have no gold answer: ${data.unanswered.length} (lines ${lines}).\n`,
+    );
+  }
   const conditions = await chooseConditions(options, data);
   const items = await chooseItems(options, data, conditions, signal);
   const folder = await resolveModel(options.model);
   const { device, precision } = options;
-  const decoder = await Decoder.open(folder, { device, precision, signal });
+  const decoder = await openDecoder(options.model, folder, { device, precision, signal });
   const fewShot = await readFewShotFile(options.fewShot);
   const encoder = conditions.some(({ variant }) => adapterOf(variant))
     ? await openPassageEncoder(decoder, options.model, readPragOptions(options), fewShot)
@@ -117,6 +125,7 @@ async function evaluate(options: EvalOptions): Promise<void> {
       tokens: tokens ? { path: tokens.path, sha256: tokens.sha256, count: tokens.count } : null,
       data: { path: file, sha256 },
       items: items.length,
+      unanswered: data.unanswered.length,
       variants: summaries,
     };
     if (options.out !== undefined) await writeResults(options.out, result, settings, conditions, predictions);
@@ -237,7 +246,7 @@ async function setUp(options: EvalOptions, setup: SetUp): Promise<Experiment> {
   const { items, conditions, tokens: virtualTokens, fewShot, signal } = setup;
   const { tokenizer } = setup.decoder;
   const templates = options.templates
-    ? parseTemplates(await readJsonFile(options.templates))
+    ? parseTemplates(await readJsonText(options.templates))
     : defaultTemplates;
   return {
     items,

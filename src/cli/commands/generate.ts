@@ -1,10 +1,9 @@
 /** `spring generate`: continues a prompt as it stands. */
-import { readFile } from 'node:fs/promises';
+import { readTextFile } from '../../checkpoint/textFile.ts';
 import { readLoraAdapter, mergeAdaptersCat } from '../../checkpoint/lora.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { Decoder } from '../../decoder/decoder.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
-import { messageOf, UserError } from '../../protocol/errors.ts';
+import { UserError } from '../../protocol/errors.ts';
 import { tokenizeText } from '../../spring/tokenizePrompt.ts';
 import {
   addModelOptions,
@@ -16,6 +15,7 @@ import {
 } from '../options.ts';
 import { dim, printable } from '../terminal.ts';
 import { samplingSettings } from './ask.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface GenerateOptions extends ModelOptions, SamplingOptions {
@@ -46,7 +46,8 @@ async function generate(options: GenerateOptions): Promise<void> {
   const signal = interruptSignal();
   const text = await promptText(options);
   const { device, precision } = options;
-  const decoder = await Decoder.open(await resolveModel(options.model), { device, precision, signal });
+  const { model } = options;
+  const decoder = await openDecoder(model, await resolveModel(model), { device, precision, signal });
   try {
     const { config } = decoder.checkpoint;
     const rows = options.tokens
@@ -103,7 +104,5 @@ async function promptText({ prompt, promptFile }: GenerateOptions): Promise<stri
     throw new UserError('Give the prompt by either --prompt or --prompt-file.');
   }
   if (prompt !== undefined) return prompt;
-  return readFile(promptFile!, 'utf8').catch((error: unknown) => {
-    throw new UserError(`The prompt file ${promptFile} cannot be read: ${messageOf(error)}`);
-  });
+  return (await readTextFile(promptFile!)).text;
 }

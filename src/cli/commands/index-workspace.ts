@@ -4,11 +4,13 @@ import { defaultIndexFile } from '../../retrieval/workspace.ts';
 import type { IndexSettings } from '../../retrieval/settings.ts';
 import { openIndex, type IndexProgress } from '../../retrieval/workspaceIndex.ts';
 import { watchWorkspace } from '../../retrieval/watch/watchWorkspace.ts';
+import { UserError } from '../../protocol/errors.ts';
 import { count, interruptSignal } from '../options.ts';
 import { printable } from '../terminal.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface IndexCommandOptions {
+  workspace?: string;
   index?: string;
   chunkWords?: number;
   sourceCode?: boolean;
@@ -27,6 +29,7 @@ export const registerIndex: RegisterCommand = (program) => {
   program
     .command('index [folder]')
     .description('index the documents of a folder (default: this one); unchanged files cost nothing')
+    .option('--workspace <folder>', 'the folder, as other commands take it')
     .option('--index <file>', 'the index file (default: in your cache folder, one for each folder)')
     .option('--chunk-words <n>', 'words in a passage (default: 100)', count)
     .option('--source-code', "also index source files' comments and docstrings")
@@ -45,7 +48,11 @@ export const registerIndex: RegisterCommand = (program) => {
     .action(indexFolder);
 };
 
-async function indexFolder(folder = '.', options: IndexCommandOptions): Promise<void> {
+async function indexFolder(named: string | undefined, options: IndexCommandOptions): Promise<void> {
+  const folder = named ?? options.workspace ?? '.';
+  if (options.workspace !== undefined && resolve(options.workspace) !== resolve(folder)) {
+    throw new UserError(`Two folders are named, ${folder} and ${options.workspace}; name one.`);
+  }
   const start = performance.now();
   const signal = interruptSignal();
   const settings: Partial<IndexSettings> = {
@@ -97,7 +104,7 @@ function report(progress: IndexProgress, file: string, seconds: number): void {
       `${seconds.toFixed(1)} s\n${file}\n`,
   );
   if (problems.length === 0) return;
-  process.stdout.write(`\nNot indexed (${problems.length}):\n`);
+  process.stdout.write(`\nNot indexed, or only in part (${problems.length}):\n`);
   for (const { path, reason } of problems.slice(0, shownProblems)) {
     process.stdout.write(`  ${printable(path)}: ${printable(reason)}\n`);
   }

@@ -8,6 +8,7 @@ import { registerIndex } from './index-workspace.ts';
 import { registerScore } from './score.ts';
 import { registerSearch } from './search.ts';
 import { registerTrain } from './train.ts';
+import { registerTokenize } from './tokenize.ts';
 import { registerInspect } from './inspect.ts';
 import { registerModels } from './models.ts';
 import { registerDownload } from './download.ts';
@@ -27,6 +28,7 @@ export const commands: readonly RegisterCommand[] = [
   registerIndex,
   registerSearch,
   registerInspect,
+  registerTokenize,
   registerModels,
   registerDownload,
   registerRemove,

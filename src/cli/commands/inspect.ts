@@ -3,11 +3,14 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { exists, readJsonObject } from '../../checkpoint/files.ts';
+import { ggufCheckpoint } from '../../checkpoint/gguf/checkpoint.ts';
 import { isGguf, openGguf } from '../../checkpoint/gguf/file.ts';
+import type { GgufFile } from '../../checkpoint/gguf/file.ts';
 import { summaryOf } from '../../checkpoint/gguf/summary.ts';
 import { readLoraAdapter } from '../../checkpoint/lora.ts';
 import { keyValueBytes } from '../../checkpoint/memory.ts';
 import { quoted } from '../../checkpoint/quotedText.ts';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { adapterTensorFile, withTensorFile } from '../../checkpoint/tensorFile.ts';
 import { hashValues } from '../../checkpoint/tensorRows.ts';
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
@@ -17,6 +20,7 @@ import { loadCatalogue } from '../../hub/catalogue.ts';
 import { backbonesFor, fitOf } from '../../hub/fit.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { UserError } from '../../protocol/errors.ts';
+import { visible } from '../../protocol/visible.ts';
 import { count } from '../options.ts';
 import { bold } from '../terminal.ts';
 import type { RegisterCommand } from './index.ts';
@@ -84,6 +88,7 @@ async function inspectGguf(path: string, options: InspectOptions): Promise<Facts
       tokenizer: metadata.string('tokenizer.ggml.model', undefined),
       vocabSize: metadata.lengthOf('tokenizer.ggml.tokens'),
       tensors: file.tensors.size,
+      problem: await problemOf(file),
     };
   }
   const tensor = file.tensors.get(options.tensor);
@@ -97,6 +102,17 @@ async function inspectGguf(path: string, options: InspectOptions): Promise<Facts
     ...{ name: tensor.name, type: tensor.dtype, shape: tensor.shape },
     sha256: await hashValues(tensor),
   };
+}
+
+/** Why the file cannot be run; undefined if nothing in its header speaks against it. */
+async function problemOf(file: GgufFile): Promise<string | undefined> {
+  try {
+    await ggufCheckpoint(file);
+    return undefined;
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
 }
 
 async function inspectAdapter(folder: string, options: InspectOptions): Promise<Facts> {
@@ -138,7 +154,7 @@ async function inspectCheckpoint(folder: string): Promise<Facts> {
     headDim: config.headDim,
     vocabSize: config.vocabSize,
     tokenizerSize: tokenizer.size,
-    contextLength: config.maxPositionEmbeddings,
+    contextLength: contextLength(config),
     rope: distinctRopes(config)
       .map(({ type }) => type)
       .join(', '),
@@ -156,12 +172,7 @@ function describe(facts: Facts): string {
   return entries
     .map(
       ([name, value]) =>
-        `${bold(name.padEnd(width))}  ${typeof value === 'string' ? printable(value) : JSON.stringify(value)}`,
+        `${bold(name.padEnd(width))}  ${visible(typeof value === 'string' ? value : JSON.stringify(value))}`,
     )
     .join('\n');
-}
-
-/** Texts come out of files: control characters must not reach the terminal. */
-function printable(text: string): string {
-  return /[\p{Cc}\p{Cf}]/u.test(text) ? quoted(text) : text;
 }

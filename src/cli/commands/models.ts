@@ -2,9 +2,12 @@
 import stringWidth from 'string-width';
 import { environmentCacheDir, environmentEndpoint } from '../../hub/environment.ts';
 import { formatBytes } from '../../hub/format.ts';
+import { localModels } from '../../hub/localModels.ts';
 import { machineMemory } from '../../hub/memory.ts';
-import { overview } from '../../hub/overview.ts';
+import { leastMemory, overview } from '../../hub/overview.ts';
 import type { OverviewRow } from '../../hub/overview.ts';
+import type { LocalModel } from '../../protocol/localModels.ts';
+import { visible } from '../../protocol/visible.ts';
 import { bold, dim } from '../terminal.ts';
 import type { RegisterCommand } from './index.ts';
 
@@ -19,14 +22,18 @@ export const registerModels: RegisterCommand = (program) => {
 
 async function models(options: { downloaded?: boolean; json?: boolean }): Promise<void> {
   const memory = machineMemory();
-  let rows = await overview({ memory });
+  let [rows, local] = await Promise.all([overview({ memory }), localModels({ memory })]);
   if (options.downloaded) rows = rows.filter(({ state }) => state !== 'absent');
+  // What the list has stands there.
+  const listed = new Set(rows.map(({ path }) => path));
+  local = local.filter(({ path }) => path === null || !listed.has(path));
   const cacheDir = environmentCacheDir();
   if (options.json) {
     const document = {
       cacheDir,
       endpoint: environmentEndpoint(),
       memory,
+      local,
       models: rows.map(({ entry, ...rest }) => ({ ...entry, ...rest })),
     };
     process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
@@ -34,6 +41,7 @@ async function models(options: { downloaded?: boolean; json?: boolean }): Promis
   }
   process.stdout.write(
     [
+      ...section('On this machine (GGUF files, used where they lie)', localTable(local)),
       ...section('Models', decoderTable(rows)),
       ...section('Embedding files (virtual tokens)', tokenFileTable(rows)),
       ...section('Retrieval models', embeddingTable(rows)),
@@ -46,6 +54,23 @@ async function models(options: { downloaded?: boolean; json?: boolean }): Promis
   );
 }
 
+function localTable(models: readonly LocalModel[]): string[][] {
+  const body = models.map(({ name, store, bytes, quantization, memoryBytes, fit, problem }) => [
+    name,
+    store,
+    bytes === 0 ? '?' : formatBytes(bytes),
+    quantization ?? '?',
+    memoryBytes === null ? '?' : formatBytes(memoryBytes),
+    problem === null ? localFit(fit) : `no: ${problem}`,
+  ]);
+  return [['NAME', 'FROM', 'SIZE', 'WEIGHTS', 'MEMORY', 'RUNS HERE'], ...body];
+}
+
+function localFit(fit: LocalModel['fit']): string {
+  if (fit === null) return '?';
+  return { runs: 'yes', tight: 'if others make room', 'too-large': 'no, needs more memory' }[fit];
+}
+
 function decoderTable(rows: readonly OverviewRow[]): string[][] {
   const body = rows
     .filter(({ entry }) => entry.kind === 'chat' || entry.kind === 'base')
@@ -55,9 +80,7 @@ function decoderTable(rows: readonly OverviewRow[]): string[][] {
       size(row),
       licence(row),
       row.state,
-      ...(['f32', 'int8', 'int4'] as const).map((precision) =>
-        row.memory === null ? '?' : formatBytes(row.memory[precision]),
-      ),
+      ...(['f32', 'int8', 'int4'] as const).map((precision) => precisionCell(row.memory, precision)),
       runsHere(row),
     ]);
   return [['NAME', 'KIND', 'SIZE', 'LICENCE', 'STATE', 'F32', 'INT8', 'INT4', 'RUNS HERE'], ...body];
@@ -91,10 +114,18 @@ function licence({ entry }: OverviewRow): string {
   return entry.gated === true ? `${name} (gated)` : name;
 }
 
+function precisionCell(memory: OverviewRow['memory'], precision: 'f32' | 'int8' | 'int4'): string {
+  if (memory === null) return '?';
+  const bytes = memory[precision];
+  // A GGUF file runs as it stores its weights.
+  return bytes === undefined ? '-' : formatBytes(bytes);
+}
+
 function runsHere({ memory, runsHere: best }: OverviewRow): string {
   if (memory === null) return '?';
-  if (best === null) return `no, needs ${formatBytes(memory.int4)}`;
-  return best.fit === 'runs' ? `yes, ${best.precision}` : `if others make room, ${best.precision}`;
+  if (best === null) return `no, needs ${formatBytes(leastMemory(memory)[1])}`;
+  const precision = best.precision === 'native' ? `as stored, ${formatBytes(best.bytes)}` : best.precision;
+  return best.fit === 'runs' ? `yes, ${precision}` : `if others make room, ${precision}`;
 }
 
 /** Rows as aligned columns; the first row is the heading. */
@@ -105,6 +136,7 @@ function section(title: string, table: readonly (readonly string[])[]): string[]
   );
   const lines = table.map((row) =>
     row
+      .map((cell) => visible(cell))
       .map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - stringWidth(cell))))
       .join('  ')
       .trimEnd(),

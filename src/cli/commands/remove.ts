@@ -1,5 +1,8 @@
-/** `spring remove`: deletes a downloaded model or file from the Hub cache. */
+/** `spring remove`: deletes a downloaded model or file from the Hub cache, and what was prepared from it. */
+import { realpath } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
+import { defaultQuantizedFolder } from '../../checkpoint/quantized/folders.ts';
+import { removeOrphans } from '../../checkpoint/quantized/kept.ts';
 import { environmentCacheDir } from '../../hub/environment.ts';
 import { environmentCatalogue } from '../../hub/environmentCatalogue.ts';
 import { formatBytes } from '../../hub/format.ts';
@@ -20,7 +23,10 @@ export const registerRemove: RegisterCommand = (program) => {
   program
     .command('remove')
     .description('delete a downloaded model or file from the Hub cache')
-    .argument('<name>', 'a name from `spring models`, or a Hub repository owner/name[@revision]')
+    .argument(
+      '<name>',
+      'a name from `spring models`, or a Hub repository owner/name[@revision][:quantisation]',
+    )
     .option('--revision <revision>', 'only this branch, tag or commit')
     .option('--file <path>', 'only this file of the repository')
     .option('--yes', 'do not ask')
@@ -38,12 +44,18 @@ async function removeCommand(name: string, options: RemoveOptions): Promise<void
   if (!options.yes && !(await confirmed(plan))) {
     throw new UserError(`Nothing was removed. To remove ${describe(plan)}, add --yes.`);
   }
+  // prepared weights know their sources by real paths
+  const root = await realpath(plan.root);
   await remove(plan, cacheDir);
-  const { repository, commits, freedBytes } = plan;
+  const preparedBytes = await removeOrphans(root, defaultQuantizedFolder());
+  const { repository, commits } = plan;
+  const freedBytes = plan.freedBytes + preparedBytes;
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ name, repository, commits, freedBytes }, null, 2)}\n`);
   } else {
-    process.stdout.write(`Removed ${describe(plan)}.\n`);
+    const prepared =
+      preparedBytes > 0 ? `, and ${formatBytes(preparedBytes)} that were prepared from it` : '';
+    process.stdout.write(`Removed ${describe(plan)}${prepared}.\n`);
   }
 }
 

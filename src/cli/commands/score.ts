@@ -1,11 +1,11 @@
 /** `spring score`: how likely a model finds a text, token by token. */
-import { readFile } from 'node:fs/promises';
+import { readTextFile } from '../../checkpoint/textFile.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { Decoder } from '../../decoder/decoder.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
-import { messageOf, UserError } from '../../protocol/errors.ts';
+import { UserError } from '../../protocol/errors.ts';
 import { tokenizeText } from '../../spring/tokenizePrompt.ts';
 import { addModelOptions, interruptSignal, type ModelOptions } from '../options.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface ScoreOptions extends ModelOptions {
@@ -29,11 +29,9 @@ export const registerScore: RegisterCommand = (program) => {
 
 async function score(options: ScoreOptions): Promise<void> {
   const signal = interruptSignal();
-  const text = await readFile(options.textFile, 'utf8').catch((error: unknown) => {
-    throw new UserError(`The text file ${options.textFile} cannot be read: ${messageOf(error)}`);
-  });
+  const { text } = await readTextFile(options.textFile);
   const { model, device, precision } = options;
-  const decoder = await Decoder.open(await resolveModel(model), { device, precision, signal });
+  const decoder = await openDecoder(model, await resolveModel(model), { device, precision, signal });
   try {
     const rows = options.tokens
       ? await readVirtualTokens(await resolveTokenFile(options.tokens), {

@@ -1,7 +1,7 @@
 /** `spring search`: the passages that a question would be answered from. */
 import { Option } from 'commander';
 import { openIndex } from '../../retrieval/workspaceIndex.ts';
-import { defaultIndexFile } from '../../retrieval/workspace.ts';
+import { defaultIndexFile, searchRepaired } from '../../retrieval/workspace.ts';
 import type { SearchHit, SearchMode, SearchOptions } from '../../retrieval/search/types.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { count, interruptSignal } from '../options.ts';
@@ -42,6 +42,8 @@ async function search(query: string, options: SearchCommandOptions): Promise<voi
   if (query.trim() === '') throw new UserError('The query is empty: type what you want to find.');
   const signal = interruptSignal();
   using index = openIndex(options.index ?? defaultIndexFile(options.workspace));
+  const { startedAnew } = index.status();
+  if (startedAnew !== undefined) process.stderr.write(`The index was started anew: ${startedAnew}.\n`);
   if (options.update) {
     for await (const { phase } of index.update([options.workspace], { signal })) {
       if (phase === 'waiting')
@@ -51,8 +53,10 @@ async function search(query: string, options: SearchCommandOptions): Promise<voi
   const request: SearchOptions = { limit: options.top, signal };
   if (options.path) request.pathGlob = options.path;
   if (options.mode) request.mode = options.mode;
-  const { hits, mode, notices } = await index.search(query, request);
-  for (const notice of notices) process.stderr.write(`${notice}\n`);
+  const { hits, mode, notices } = options.update
+    ? await searchRepaired(index, [options.workspace], query, request)
+    : await index.search(query, request);
+  for (const notice of notices) process.stderr.write(`${printable(notice)}\n`);
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ query, mode, hits: hits.map(toJson), notices }, null, 2)}\n`);
   } else {

@@ -2,8 +2,8 @@
 import { Option } from 'commander';
 import { access, constants } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { Decoder } from '../../decoder/decoder.ts';
 import { exactMatch } from '../../evaluation/metrics.ts';
 import { repositoryOfFolder } from '../../hub/fit.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
@@ -17,6 +17,7 @@ import { defaultTrainingSettings as defaults } from '../../spring/training/setti
 import { trainVirtualTokens } from '../../spring/training/trainer.ts';
 import { count, interruptSignal, number } from '../options.ts';
 import { describeEvent, summarise } from '../trainingReport.ts';
+import { openDecoder } from '../openDecoder.ts';
 import type { RegisterCommand } from './index.ts';
 
 interface TrainOptions {
@@ -57,7 +58,7 @@ export const registerTrain: RegisterCommand = (program) => {
   program
     .command('train')
     .description('train virtual tokens for a model; the model itself does not change')
-    .option('--model <name>', 'checkpoint folder, a name from `spring models`, or demo', 'demo')
+    .option('--model <name>', 'checkpoint folder, GGUF file, a name from `spring models`, or demo', 'demo')
     .requiredOption('--data <file>', 'examples, one JSON object per line (see docs/training.md)')
     .requiredOption('--out <file>', 'where the tokens go: .pt or .safetensors')
     .option(
@@ -141,13 +142,14 @@ async function train(options: TrainOptions): Promise<void> {
   const start = performance.now();
   await checkOutput(options.out);
   const data = await readTrainingData(options.data);
+  if (data.leftOut > 0) process.stderr.write(`Left out, because they have no answer: ${data.leftOut}.\n`);
   const { items, validationItems } = await split(data.items, options);
   const folder = await resolveModel(options.model);
-  const decoder = await Decoder.open(folder, { device: 'cpu', precision: 'f32', signal });
+  const decoder = await openDecoder(options.model, folder, { device: 'cpu', precision: 'f32', signal });
   try {
     const { config } = decoder.checkpoint;
     const { initialisation, rows } = await readStart(options, config.hiddenSize);
-    const settings = settingsOf(options, rows, items.length, config.maxPositionEmbeddings);
+    const settings = settingsOf(options, rows, items.length, contextLength(config));
     const events = trainVirtualTokens(
       {
         decoder,

@@ -1,9 +1,10 @@
 /** The language-model tool `spring_search_documents`: other assistants search the index, with the user's consent. */
 import * as vscode from 'vscode';
 import type { IndexState } from '../../protocol/panel.ts';
+import { plain } from '../harmless.ts';
 import type { IndexService } from '../indexService.ts';
+import { markdownText } from '../show.ts';
 import { abortSignalOf } from './cancellation.ts';
-import { escapeMarkdown } from './escapeMarkdown.ts';
 
 /** As the manifest's schema describes it; callers may ignore that. */
 interface SearchInput {
@@ -18,13 +19,15 @@ const longestQuery = 1000;
 export function registerSearchTool(index: IndexService): vscode.Disposable {
   return vscode.lm.registerTool<SearchInput>('spring_search_documents', {
     prepareInvocation: ({ input }) => ({
-      invocationMessage: vscode.l10n.t('Searching the workspace documents for "{0}"', short(input.query)),
+      invocationMessage: markdownText(
+        vscode.l10n.t('Searching the workspace documents for "{0}"', short(input.query)),
+      ),
       confirmationMessages: {
         title: vscode.l10n.t('Search the workspace documents?'),
-        message: new vscode.MarkdownString(
+        message: markdownText(
           vscode.l10n.t(
             'Passages of your documents that match "{0}" are handed to the assistant that asks.',
-            escapeMarkdown(short(input.query)),
+            short(input.query),
           ),
         ),
       },
@@ -35,7 +38,7 @@ export function registerSearchTool(index: IndexService): vscode.Disposable {
       const count = Math.min(Math.max(1, Math.trunc(Number(input.count)) || defaultPassages), mostPassages);
       const signal = abortSignalOf(token);
       const state = await index.ensureIndexed(signal);
-      if (state.kind !== 'ready') throw new Error(whatIsMissing(state));
+      if (state.kind !== 'ready') throw new Error(plain(whatIsMissing(state)));
       const hits = await index.search(query, count, signal);
       const passages = hits.map(({ path, startLine, endLine, score, titlePath, text }) =>
         JSON.stringify({ path, startLine, endLine, score, titlePath, text }),

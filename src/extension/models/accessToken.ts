@@ -1,5 +1,6 @@
 /** The Hub's access token: typed by the user, kept in VS Code's secret storage and nowhere else. */
 import * as vscode from 'vscode';
+import { askForText } from '../show.ts';
 
 export class AccessToken {
   readonly #secrets: vscode.SecretStorage;
@@ -18,7 +19,7 @@ export class AccessToken {
   /** Asks for a token and keeps it; false if the user closed the box. */
   async ask(): Promise<boolean> {
     const key = this.#key;
-    const typed = await vscode.window.showInputBox({
+    const typed = await askForText({
       title: vscode.l10n.t('Access token of the Hugging Face Hub'),
       prompt: vscode.l10n.t(
         'Make one with the right to read at {0}/settings/tokens. It is kept in the secret storage of VS Code and sent to {0} alone.',

@@ -7,14 +7,17 @@ import { removePrepared } from './preparedWeights.ts';
 import { removeDownload, removeRow } from './removal.ts';
 import { downloadModel } from './selectModel.ts';
 import { downloadTokenFile } from './selectTokenFile.ts';
+import { type Log, showInformation } from '../show.ts';
 
 /** A row of the side panel. */
 interface Node {
   row: OverviewRow;
+  /** Of a model that is here: its folder or GGUF file. */
+  folder?: string;
 }
 
 /** Registers them. */
-export function registerModelCommands(parts: ModelParts, log: vscode.LogOutputChannel): vscode.Disposable {
+export function registerModelCommands(parts: ModelParts, log: Log): vscode.Disposable {
   const { hub, memoryGuard } = parts;
   const commands: Record<string, (...values: never[]) => unknown> = {
     downloadModel: async ({ row }: Node) => {
@@ -29,17 +32,16 @@ export function registerModelCommands(parts: ModelParts, log: vscode.LogOutputCh
     },
     removeModel: (node?: Partial<Node>) =>
       node?.row === undefined ? removeDownload(parts) : removeRow(parts, node.row),
-    removePreparedWeights: (node?: Partial<Node>) => removePrepared(parts, node?.row?.path ?? undefined),
+    removePreparedWeights: (node?: Partial<Node>) =>
+      removePrepared(parts, node?.folder ?? node?.row?.path ?? undefined),
     setAccessToken: async () => {
       if (await hub.token.ask()) {
-        void vscode.window.showInformationMessage(
-          vscode.l10n.t('The access token is kept in the secret storage of VS Code.'),
-        );
+        void showInformation(vscode.l10n.t('The access token is kept in the secret storage of VS Code.'));
       }
     },
     forgetAccessToken: async () => {
       await hub.token.forget();
-      void vscode.window.showInformationMessage(vscode.l10n.t('The access token was forgotten.'));
+      void showInformation(vscode.l10n.t('The access token was forgotten.'));
     },
   };
   return registerAll(commands, log);

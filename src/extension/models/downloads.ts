@@ -9,6 +9,7 @@ import { CancelledError, messageOf } from '../../protocol/errors.ts';
 import type { HubModels } from './hubModels.ts';
 import { progressText } from './progressText.ts';
 import { explain } from './wayOut.ts';
+import { type Log, showError, showInformation, showWarning, withProgress } from '../show.ts';
 
 /** What to get, with its name for people. */
 export type NamedDownload = DownloadRequest & { repository: string; name: string };
@@ -22,11 +23,11 @@ type Outcome = { result: DownloadResult } | Failure;
 
 export class Downloads {
   readonly #hub: HubModels;
-  readonly #log: vscode.LogOutputChannel;
+  readonly #log: Log;
   /** By repository and file: what is wanted twice is downloaded once. */
   readonly #running = new Map<string, Promise<Outcome>>();
 
-  constructor(hub: HubModels, log: vscode.LogOutputChannel) {
+  constructor(hub: HubModels, log: Log) {
     this.#hub = hub;
     this.#log = log;
   }
@@ -61,7 +62,7 @@ export class Downloads {
     let neededBytes: number | null = null;
     let totalBytes = 0;
     try {
-      const result = await vscode.window.withProgress(
+      const result = await withProgress(
         {
           location: vscode.ProgressLocation.Notification,
           title: vscode.l10n.t('Downloading {0}', request.name),
@@ -114,7 +115,7 @@ export class Downloads {
         '{0} is not complete. What has come is kept: choose it again to go on.',
         name,
       );
-      return (await vscode.window.showInformationMessage(message, goOn)) === goOn;
+      return (await showInformation(message, goOn)) === goOn;
     }
     const { endpoint, cacheDir, token } = this.#hub;
     for (;;) {
@@ -123,9 +124,9 @@ export class Downloads {
       const about = { name, repository, endpoint, hasToken, neededBytes, freeBytes };
       const { severity, message, modal, ways } = explain(error, about);
       const show = {
-        info: vscode.window.showInformationMessage,
-        warning: vscode.window.showWarningMessage,
-        error: vscode.window.showErrorMessage,
+        info: showInformation,
+        warning: showWarning,
+        error: showError,
       }[severity];
       const chosen = await show(message, { modal }, ...ways.map(({ label }) => label));
       switch (ways.find(({ label }) => label === chosen)?.way) {

@@ -16,13 +16,14 @@ import type { Catalogue, HubOptions } from '../../hub/types.ts';
 import { section, setting } from '../settings.ts';
 import { AccessToken } from './accessToken.ts';
 import { checkEntries, readEntries, writeEntries } from './userEntries.ts';
+import { type Log, showWarning } from '../show.ts';
 
 export class HubModels implements vscode.Disposable {
   /** Where the engine processes read the user's entries (SPRING_MODELS). */
   readonly entriesFile: string;
   readonly token: AccessToken;
   readonly #extensionFolder: string;
-  readonly #log: vscode.LogOutputChannel;
+  readonly #log: Log;
   readonly #changes = new vscode.EventEmitter<void>();
   /** The list, the cache or the way to the Hub is another. */
   readonly onDidChange = this.#changes.event;
@@ -30,7 +31,7 @@ export class HubModels implements vscode.Disposable {
   #catalogue: Catalogue = loadCatalogue();
   #unreachable = false;
 
-  constructor(context: vscode.ExtensionContext, log: vscode.LogOutputChannel) {
+  constructor(context: vscode.ExtensionContext, log: Log) {
     this.#log = log;
     this.#extensionFolder = context.extensionUri.fsPath;
     this.entriesFile = join(context.globalStorageUri.fsPath, 'models.json');
@@ -76,14 +77,20 @@ export class HubModels implements vscode.Disposable {
       cacheDir: this.cacheDir,
       // VS Code's own in the extension host: it goes through the proxies that VS Code is configured for.
       fetch: (input, init) => globalThis.fetch(input, init),
-      token: async () => (await this.token.get()) ?? (await environmentToken()),
+      token: () => this.#token(),
       ...(signal && { signal }),
     };
   }
 
   /** Whether a token would be sent. */
   async hasToken(): Promise<boolean> {
-    return ((await this.token.get()) ?? (await environmentToken())) !== undefined;
+    return (await this.#token()) !== undefined;
+  }
+
+  /** The environment's token is for the environment's Hub, not for another one that a setting names. */
+  async #token(): Promise<string | undefined> {
+    const ofEnvironment = URL.parse(this.endpoint)?.origin === URL.parse(environmentEndpoint())?.origin;
+    return (await this.token.get()) ?? (ofEnvironment ? environmentToken() : undefined);
   }
 
   /** What can be had, and what of it is on this machine. Looks at the disk alone. */
@@ -114,12 +121,12 @@ export class HubModels implements vscode.Disposable {
     for (const problem of problems) {
       this.#log.warn(`${section}.models: ${problem}`);
       const open = vscode.l10n.t('Open Settings');
-      void vscode.window
-        .showWarningMessage(vscode.l10n.t('An entry of springRag.models is left out. {0}', problem), open)
-        .then((chosen) => {
+      void showWarning(vscode.l10n.t('An entry of springRag.models is left out. {0}', problem), open).then(
+        (chosen) => {
           if (chosen === open)
             void vscode.commands.executeCommand('workbench.action.openSettings', `${section}.models`);
-        });
+        },
+      );
     }
   }
 }

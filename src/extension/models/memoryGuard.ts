@@ -6,9 +6,11 @@ import { machineMemory, shapeOfConfig } from '../../hub/memory.ts';
 import type { OverviewRow } from '../../hub/overview.ts';
 import type { ModelShape } from '../../hub/types.ts';
 import type { ModelInfo, ModelSelection } from '../../protocol/comparison.ts';
+import type { LocalModel } from '../../protocol/localModels.ts';
 import { CancelledError } from '../../protocol/errors.ts';
 import { setting } from '../settings.ts';
-import { memoryWarning } from './memoryWarning.ts';
+import { fileMemoryWarning, memoryWarning } from './memoryWarning.ts';
+import { showWarning } from '../show.ts';
 
 export class MemoryGuard {
   /** Told once in this window; asking again would be nagging. */
@@ -18,12 +20,25 @@ export class MemoryGuard {
    * Asks about a row of the list that was picked.
    * @returns false: the user wants another one
    */
-  async confirmPick({ entry, state }: OverviewRow): Promise<boolean> {
-    if (!('shape' in entry) || entry.shape === undefined) return true;
+  async confirmPick({ entry, state, memory }: OverviewRow): Promise<boolean> {
     const anyway = state === 'downloaded' ? vscode.l10n.t('Load Anyway') : vscode.l10n.t('Download Anyway');
     const selection = { model: entry.id, device: setting('device'), precision: setting('precision') };
+    if (memory?.native !== undefined) {
+      return this.#confirm(selection, fileMemoryWarning(entry.title, memory.native, machineMemory()), anyway);
+    }
+    if (!('shape' in entry) || entry.shape === undefined) return true;
     const warning = memoryWarning(entry.title, entry.shape, selection, machineMemory());
     return this.#confirm(selection, warning, anyway);
+  }
+
+  /**
+   * Asks about a model of another program that was picked.
+   * @returns false: the user wants another one
+   */
+  async confirmLocal({ name, memoryBytes }: LocalModel): Promise<boolean> {
+    const selection = { model: name, device: setting('device'), precision: setting('precision') };
+    const warning = memoryBytes === null ? null : fileMemoryWarning(name, memoryBytes, machineMemory());
+    return this.#confirm(selection, warning, vscode.l10n.t('Load Anyway'));
   }
 
   /**
@@ -41,6 +56,7 @@ export class MemoryGuard {
   async warningFor(selection: ModelSelection, models: readonly ModelInfo[]): Promise<string | null> {
     const info = models.find(({ id }) => id === selection.model);
     if (info === undefined || info.problem !== undefined || this.#accepted.has(keyOf(selection))) return null;
+    if (info.memory !== undefined) return fileWarning(info, info.memory, selection);
     const shape = await shapeOf(info.folder);
     return shape === undefined ? null : memoryWarning(info.name, shape, selection, machineMemory());
   }
@@ -51,7 +67,7 @@ export class MemoryGuard {
       title: vscode.l10n.t('Choose Another'),
       isCloseAffordance: true,
     };
-    const chosen = await vscode.window.showWarningMessage<vscode.MessageItem>(
+    const chosen = await showWarning<vscode.MessageItem>(
       warning,
       { modal: true },
       { title: anyway },
@@ -61,6 +77,17 @@ export class MemoryGuard {
     this.#accepted.add(keyOf(selection));
     return true;
   }
+}
+
+/** Of a GGUF model: what it takes in the precision that is asked for; its own is the rule. */
+function fileWarning(
+  { name }: ModelInfo,
+  memory: NonNullable<ModelInfo['memory']>,
+  { device, precision }: ModelSelection,
+): string | null {
+  if (device !== 'auto' && device !== 'cpu') return null;
+  const asked = (['f32', 'int8', 'int4'] as const).find((known) => known === precision);
+  return fileMemoryWarning(name, memory[asked ?? 'native'], machineMemory());
 }
 
 function keyOf({ model, device, precision }: ModelSelection): string {

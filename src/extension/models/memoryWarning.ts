@@ -17,6 +17,12 @@ const likened: Record<Exclude<PrecisionChoice, 'auto'>, MemoryPrecision> = {
   exact: 'f32',
 };
 
+/** The same for a model in a file, which is known to need so many bytes. */
+export function fileMemoryWarning(name: string, bytes: number, memory: MachineMemory): string | null {
+  if (memoryFit(bytes, memory) !== 'too-large') return null;
+  return `${name} needs about ${formatBytes(bytes)} of memory, and this machine has ${formatBytes(memory.total)}. Loading it may make the machine unusable.`;
+}
+
 /**
  * What to warn of, in one sentence; null: it can be loaded. Of a GPU that is asked for by name nothing is said: its
  * memory cannot be asked for.

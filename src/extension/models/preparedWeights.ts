@@ -2,9 +2,12 @@
 import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { keptOf, type KeptWeights, listKept, removeKept } from '../../checkpoint/quantized/kept.ts';
-import { defaultQuantizedFolder } from '../../checkpoint/quantized/store.ts';
+import { defaultQuantizedFolder } from '../../checkpoint/quantized/folders.ts';
 import { formatBytes } from '../../hub/format.ts';
+import { isGgufName, stemOf } from '../../hub/ggufNames.ts';
+import type { ModelInfo } from '../../protocol/comparison.ts';
 import type { ModelParts } from './parts.ts';
+import { pickMany, showInformation } from '../show.ts';
 
 /** Those of the model in a folder. */
 export function preparedOf(modelFolder: string): Promise<KeptWeights[]> {
@@ -20,20 +23,22 @@ export function bytesOf(weights: readonly KeptWeights[]): number {
  * @returns whether any were
  */
 export async function removePrepared(
-  { engines, hub }: Pick<ModelParts, 'engines' | 'hub'>,
+  { engines, hub, library }: Pick<ModelParts, 'engines' | 'hub' | 'library'>,
   modelFolder?: string,
 ): Promise<boolean> {
   const kept =
     modelFolder === undefined ? await listKept(defaultQuantizedFolder()) : await preparedOf(modelFolder);
   if (kept.length === 0) {
-    void vscode.window.showInformationMessage(
-      vscode.l10n.t('There are no prepared weights: they are made when a quantised model is first run, or another in int8 or int4.'),
+    void showInformation(
+      vscode.l10n.t(
+        'There are no prepared weights: they are made when a quantised model is first run, or another in int8 or int4.',
+      ),
     );
     return false;
   }
-  const picked = await vscode.window.showQuickPick(
+  const picked = await pickMany(
     kept.map((weights) => ({
-      label: modelNameOf(weights),
+      label: modelNameOf(weights, library.models),
       description: `${weights.precision}, ${formatBytes(weights.bytes)}`,
       detail: weights.hasSources
         ? weights.folder
@@ -42,7 +47,6 @@ export async function removePrepared(
       weights,
     })),
     {
-      canPickMany: true,
       title: vscode.l10n.t('Remove prepared weights (they are made again when they are needed)'),
     },
   );
@@ -52,16 +56,19 @@ export async function removePrepared(
   if (engines.inference.state === 'running') await engines.inference.request('unload', {});
   await removeKept(chosen);
   hub.changed();
-  void vscode.window.showInformationMessage(
+  void showInformation(
     vscode.l10n.t('Prepared weights were removed: {0} freed.', formatBytes(bytesOf(chosen))),
   );
   return true;
 }
 
-/** `owner/name` where the weights lie in the Hub's cache, else the name of the model's folder. */
-function modelNameOf({ sources, folder }: KeptWeights): string {
+/** The name of a model that the window knows, `owner/name` in the Hub's cache, else that of the GGUF file or folder. */
+function modelNameOf({ sources, folder }: KeptWeights, models: readonly ModelInfo[]): string {
   const [source] = sources;
   if (source === undefined) return basename(folder);
+  const known = models.find((info) => info.folder === source);
+  if (known) return known.name;
   const cached = /[\\/]models--([^\\/]+)[\\/]/.exec(source)?.[1];
-  return cached?.replace('--', '/') ?? basename(dirname(source));
+  if (cached !== undefined) return cached.replace('--', '/');
+  return isGgufName(source) ? stemOf(basename(source)) : basename(dirname(source));
 }

@@ -6,9 +6,11 @@ import type { OverviewRow } from '../../hub/overview.ts';
 import { planRemoval, remove } from '../../hub/remove.ts';
 import { requestOf } from '../../hub/request.ts';
 import { changeSetting, setting } from '../settings.ts';
+import { downloadedGguf } from './ggufItems.ts';
 import type { ModelParts } from './parts.ts';
 import { bytesOf, preparedOf } from './preparedWeights.ts';
 import { licenceText, stateText } from './rowText.ts';
+import { pickOne, showInformation, showWarning } from '../show.ts';
 
 /** Whether a row is a download, whole or not, that can be removed. */
 export function isRemovable({ entry, state }: OverviewRow): boolean {
@@ -17,14 +19,20 @@ export function isRemovable({ entry, state }: OverviewRow): boolean {
 
 /** Asks which download to remove; false if none was. */
 export async function removeDownload(parts: ModelParts): Promise<boolean> {
-  const rows = (await parts.hub.rows()).filter(isRemovable);
+  const { hub, library } = parts;
+  const [listed, local] = await Promise.all([hub.rows(), library.localModels()]);
+  const paths = new Set(listed.map(({ path }) => path));
+  const others = local.flatMap(({ name, path, bytes }) =>
+    paths.has(path) ? [] : (downloadedGguf(name, path, bytes, hub.cacheDir) ?? []),
+  );
+  const rows = [...listed.filter(isRemovable), ...others];
   if (rows.length === 0) {
-    void vscode.window.showInformationMessage(
+    void showInformation(
       vscode.l10n.t('Nothing of the Hub is on this machine (looked in {0}).', parts.hub.cacheDir),
     );
     return false;
   }
-  const picked = await vscode.window.showQuickPick(
+  const picked = await pickOne(
     rows.map((row) => ({
       label: row.entry.title,
       description: stateText(row),
@@ -42,14 +50,18 @@ export async function removeRow(parts: ModelParts, row: OverviewRow): Promise<bo
   const { entry, path } = row;
   const request =
     entry.source === 'cache'
-      ? { repository: entry.id, kind: entry.kind }
+      ? {
+          repository: entry.repository ?? entry.id,
+          kind: entry.kind,
+          ...(entry.file !== undefined && { file: entry.file }),
+        }
       : requestOf(entry.id, hub.catalogue);
   const plan = await planRemoval(request, hub.cacheDir);
   // They are of no use without the model that they were made from.
   const prepared = path === null || entry.kind === 'token-file' ? [] : await preparedOf(path);
   const freedBytes = plan.freedBytes + bytesOf(prepared);
   const removeLabel = vscode.l10n.t('Remove');
-  const chosen = await vscode.window.showWarningMessage(
+  const chosen = await showWarning(
     vscode.l10n.t('Remove {0} from this machine? This frees {1}.', entry.title, formatBytes(freedBytes)),
     {
       modal: true,
@@ -79,8 +91,6 @@ export async function removeRow(parts: ModelParts, row: OverviewRow): Promise<bo
   }
   await library.refresh();
   hub.changed();
-  void vscode.window.showInformationMessage(
-    vscode.l10n.t('{0} was removed: {1} freed.', entry.title, formatBytes(freedBytes)),
-  );
+  void showInformation(vscode.l10n.t('{0} was removed: {1} freed.', entry.title, formatBytes(freedBytes)));
   return true;
 }

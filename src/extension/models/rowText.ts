@@ -1,9 +1,10 @@
 /** A row of the overview in words: state, size, licence, memory. The same in quick picks and the side panel. */
 import { formatBytes } from '../../hub/format.ts';
-import type { MemoryPrecision } from '../../hub/memory.ts';
-import type { OverviewRow } from '../../hub/overview.ts';
+import type { LocalModel } from '../../protocol/localModels.ts';
+import { leastMemory, type OverviewRow, type RowPrecision } from '../../hub/overview.ts';
 
-const precisionNames: Record<MemoryPrecision, string> = {
+const precisionNames: Record<RowPrecision, string> = {
+  native: 'the quantisation of its file',
   f32: 'float32',
   f16: 'float16',
   int8: 'int8',
@@ -42,12 +43,32 @@ export function licenceText({ entry }: OverviewRow): string {
 export function memoryText({ memory, runsHere }: OverviewRow): string {
   if (memory === null) return '';
   if (runsHere === null) {
-    return `needs more memory than this machine has: ${formatBytes(memory.int4)} even in int4`;
+    const [precision, bytes] = leastMemory(memory);
+    const even = precision === 'native' ? '' : ` even in ${precisionNames[precision]}`;
+    return `needs more memory than this machine has: ${formatBytes(bytes)}${even}`;
   }
   const needs = `${precisionNames[runsHere.precision]}, about ${formatBytes(runsHere.bytes)} of memory`;
   return runsHere.fit === 'runs'
     ? `runs here in ${needs}`
     : `runs here if other programs make room: ${needs}`;
+}
+
+/** Of a model of another program: whose it is, its size and quantisation. */
+export function localText({ store, bytes, quantization, architecture, chat, problem }: LocalModel): string {
+  const size = bytes === 0 ? '' : formatBytes(bytes);
+  const base = problem === null && architecture !== '' && !chat ? 'base model' : '';
+  return joined(store, size, quantization ?? '', base);
+}
+
+/** Whether this machine can hold it; empty where that is not known. */
+export function localMemoryText({ memoryBytes, fit }: LocalModel): string {
+  if (memoryBytes === null || fit === null) return '';
+  const bytes = formatBytes(memoryBytes);
+  return {
+    runs: `runs here, about ${bytes} of memory`,
+    tight: `runs here if other programs make room: about ${bytes} of memory`,
+    'too-large': `needs more memory than this machine has: ${bytes}`,
+  }[fit];
 }
 
 /** Joins what is not empty. */

@@ -1,5 +1,6 @@
 /** A quick pick with sections, whose items may have a button to remove them. */
 import * as vscode from 'vscode';
+import { makePick, shownItem } from '../show.ts';
 import type { PickSection } from './modelItems.ts';
 
 export type Picked<Choice> = { choice: Choice; remove: boolean };
@@ -12,9 +13,7 @@ export async function pickFromSections<Choice>(
   placeholder: string,
   load: () => Promise<PickSection<Choice>[]>,
 ): Promise<Picked<Choice> | undefined> {
-  const pick = vscode.window.createQuickPick<Item<Choice>>();
-  pick.title = title;
-  pick.placeholder = placeholder;
+  const pick = makePick<Item<Choice>>(title, placeholder);
   pick.matchOnDescription = true;
   pick.matchOnDetail = true;
   pick.busy = true;
@@ -43,13 +42,16 @@ export async function pickFromSections<Choice>(
   try {
     pick.items = (await load()).flatMap(({ title: label, items }): Item<Choice>[] => [
       { label, kind: vscode.QuickPickItemKind.Separator },
-      ...items.map((item) => ({
-        label: `$(${item.icon}) ${item.label}`,
-        description: item.description,
-        ...(item.detail !== '' && { detail: item.detail }),
-        ...(item.removable === true && { buttons: [trash] }),
-        choice: item.choice,
-      })),
+      ...items.map((item) =>
+        shownItem({
+          label: item.label,
+          iconPath: new vscode.ThemeIcon(item.icon),
+          description: item.description,
+          ...(item.detail !== '' && { detail: item.detail }),
+          ...(item.removable === true && { buttons: [trash] }),
+          choice: item.choice,
+        }),
+      ),
     ]);
     pick.busy = false;
   } catch (error) {

@@ -1,13 +1,20 @@
-/** Select Model: what is here, what can be had, another repository, a folder; downloads what is not here. */
+/** Select Model: what is here, a file or folder, what can be had, another repository; downloads what is not here. */
 import * as vscode from 'vscode';
+import { findEntry, repositoryOf } from '../../hub/catalogue.ts';
+import { openConnection } from '../../hub/connection.ts';
+import { HubError } from '../../hub/hubError.ts';
+import { machineMemory } from '../../hub/memory.ts';
+import { isGgufRepository, readRepository, type RemoteRepository } from '../../hub/repository.ts';
 import { requestOf } from '../../hub/request.ts';
-import { repositoryOf } from '../../hub/resolve.ts';
 import type { CatalogueEntry } from '../../hub/types.ts';
 import { UserError } from '../../protocol/errors.ts';
+import { ggufItems, repositoryText } from './ggufItems.ts';
+import type { HubModels } from './hubModels.ts';
 import { modelSections } from './modelItems.ts';
 import type { ModelParts } from './parts.ts';
 import { removeRow } from './removal.ts';
 import { pickFromSections } from './sectionPick.ts';
+import { askForText, pickOne, showWarning, withProgress } from '../show.ts';
 
 /** The name (or folder) of a model that is on this machine now; undefined: the user chose none. */
 export async function chooseModel(parts: ModelParts, current: string | null): Promise<string | undefined> {
@@ -18,38 +25,55 @@ export async function chooseModel(parts: ModelParts, current: string | null): Pr
       : vscode.l10n.t('Model that answers');
     const picked = await pickFromSections(
       title,
-      vscode.l10n.t('A model, a repository or a folder'),
+      vscode.l10n.t('A model, a file, a folder or a repository'),
       async () => {
-        const [rows] = await Promise.all([hub.rows(), library.refresh()]);
-        return modelSections({ rows, known: library.models, current, catalogue: hub.catalogue });
+        const [rows, local] = await Promise.all([hub.rows(), library.localModels(), library.refresh()]);
+        const { catalogue, cacheDir } = hub;
+        return modelSections({ rows, local, known: library.models, current, catalogue, cacheDir });
       },
     );
     if (!picked) return undefined;
     const { choice, remove } = picked;
     const row = 'row' in choice ? choice.row : undefined;
-    if (remove && row) {
-      await removeRow(parts, row);
+    if (remove) {
+      if (row) await removeRow(parts, row);
       continue;
     }
     switch (choice.kind) {
       case 'here':
-        if (row && !(await memoryGuard.confirmPick(row))) continue;
+        if (choice.local === undefined && row && !(await memoryGuard.confirmPick(row))) continue;
+        if (choice.local && !(await memoryGuard.confirmLocal(choice.local))) continue;
         return choice.model;
+      case 'misfit':
+        await showWarning(choice.message, { modal: true });
+        continue;
       case 'download':
         if (!(await memoryGuard.confirmPick(choice.row))) continue;
         return downloadModel(parts, choice.row.entry);
       case 'repository':
         return anotherRepository(parts);
-      case 'browse': {
-        const folders = await vscode.window.showOpenDialog({
+      case 'browse':
+        return browse(choice.what);
+    }
+  }
+}
+
+/** Not both in one dialog: on Windows and Linux one that shows folders shows no files. */
+async function browse(what: 'file' | 'folder'): Promise<string | undefined> {
+  const chosen = await vscode.window.showOpenDialog(
+    what === 'folder'
+      ? {
           title: vscode.l10n.t('Folder with a Hugging Face checkpoint'),
           canSelectFolders: true,
           canSelectFiles: false,
-        });
-        return folders?.[0]?.fsPath;
-      }
-    }
-  }
+        }
+      : {
+          title: vscode.l10n.t('Model in a GGUF file'),
+          // A file that is named by its hash, as Ollama names its own, has no ending.
+          filters: { [vscode.l10n.t('GGUF files')]: ['gguf'], [vscode.l10n.t('All files')]: ['*'] },
+        },
+  );
+  return chosen?.[0]?.fsPath;
 }
 
 /** Downloads an entry of the list; its name, or undefined if that was given up. */
@@ -74,25 +98,72 @@ async function anotherRepository({ hub, downloads, library }: ModelParts): Promi
   const typed = await askForRepository(
     vscode.l10n.t('Hub repository of a model'),
     vscode.l10n.t(
-      'A Llama, Mistral, Qwen or Phi-3 model with safetensors weights. owner/name, or owner/name@revision',
+      'A model in safetensors weights or GGUF files. owner/name, owner/name@revision, or owner/name:Q4_K_M',
     ),
   );
   if (typed === undefined) return undefined;
-  const { entry, ...request } = requestOf(typed, hub.catalogue);
+  const name = await withQuantization(hub, typed);
+  if (name === undefined) return undefined;
+  const { entry, ...request } = requestOf(name, hub.catalogue);
   if (entry?.kind === 'token-file' || entry?.kind === 'embedding') {
     throw new UserError(
-      vscode.l10n.t('{0} is no model that answers: it is an embedding file or a retrieval model.', typed),
+      vscode.l10n.t('{0} is no model that answers: it is an embedding file or a retrieval model.', name),
     );
   }
-  const result = await downloads.get({ ...request, name: typed });
+  const result = await downloads.get({ ...request, name });
   if (!result) return undefined;
   await library.refresh();
-  return entry !== undefined && request.revision === entry.revision ? entry.id : typed;
+  return entry !== undefined && request.revision === entry.revision ? entry.id : name;
+}
+
+/** The name with one of the repository's quantisations where it holds GGUF files; undefined: the user chose none. */
+async function withQuantization(hub: HubModels, name: string): Promise<string | undefined> {
+  const { repository = name, revision, file } = repositoryOf(name);
+  const entry = findEntry(hub.catalogue, repository);
+  if (file !== undefined || (entry !== undefined && entry.file === undefined)) return name;
+  let remote: RemoteRepository;
+  try {
+    remote = await lookAtRepository(hub, repository, revision);
+  } catch (error) {
+    // What the cache has can be used without the Hub; the download says what else is wrong, and the ways out.
+    if (error instanceof HubError) return name;
+    throw error;
+  }
+  if (!isGgufRepository(remote)) return name;
+  const items = ggufItems(remote.files, machineMemory());
+  const picked = await pickOne(
+    items.map(({ icon, ...item }) => ({ ...item, iconPath: new vscode.ThemeIcon(icon) })),
+    {
+      title: repository,
+      placeHolder: vscode.l10n.t('Quantisation: the larger the file, the nearer to the original'),
+    },
+  );
+  return picked && `${name}:${picked.tag}`;
+}
+
+/** Asks the Hub what a repository holds, in a notification that can be cancelled. */
+export async function lookAtRepository(
+  hub: HubModels,
+  repository: string,
+  revision = 'main',
+): Promise<RemoteRepository> {
+  return withProgress(
+    {
+      location: vscode.ProgressLocation.Notification,
+      title: vscode.l10n.t('Looking at {0}', repository),
+      cancellable: true,
+    },
+    async (_, cancellation) => {
+      const abort = new AbortController();
+      cancellation.onCancellationRequested(() => abort.abort());
+      return readRepository(await openConnection(hub.options(abort.signal)), repository, revision);
+    },
+  );
 }
 
 /** An input box for `owner/name`; undefined if the user closed it. */
 export async function askForRepository(title: string, prompt: string): Promise<string | undefined> {
-  const typed = await vscode.window.showInputBox({
+  const typed = await askForText({
     title,
     prompt,
     placeHolder: 'owner/name',
@@ -104,11 +175,6 @@ export async function askForRepository(title: string, prompt: string): Promise<s
   });
   const text = repositoryText(typed ?? '');
   return text === '' ? undefined : text;
-}
-
-/** The address of a page, as it is copied from a browser, names a repository too. */
-function repositoryText(typed: string): string {
-  return typed.trim().replace(/^https?:\/\/[^/]+\/([^/]+\/[^/?#]+).*$/, '$1');
 }
 
 /** Downloads are for workspaces that the user trusts. */

@@ -1,11 +1,9 @@
 /** Select Embedding File: those of the model first; downloads what is not here. */
 import { join } from 'node:path';
 import * as vscode from 'vscode';
-import { openConnection } from '../../hub/connection.ts';
+import { repositoryOf } from '../../hub/catalogue.ts';
 import { formatBytes } from '../../hub/format.ts';
-import { readRepository } from '../../hub/repository.ts';
 import { requestOf } from '../../hub/request.ts';
-import { repositoryOf } from '../../hub/resolve.ts';
 import type { CatalogueEntry } from '../../hub/types.ts';
 import type { PanelState } from '../../protocol/panel.ts';
 import { UserError } from '../../protocol/errors.ts';
@@ -13,8 +11,9 @@ import { modelOf } from '../panel/comparisonInputs.ts';
 import type { ModelParts } from './parts.ts';
 import { removeRow } from './removal.ts';
 import { pickFromSections } from './sectionPick.ts';
-import { askForRepository, requireTrust } from './selectModel.ts';
+import { askForRepository, lookAtRepository, requireTrust } from './selectModel.ts';
 import { tokenFileSections } from './tokenFileItems.ts';
+import { pickOne, showWarning } from '../show.ts';
 
 /** The path of an embedding file that is on this machine now; undefined: the user chose none. */
 export async function chooseTokenFile(parts: ModelParts, state: PanelState): Promise<string | undefined> {
@@ -54,7 +53,7 @@ export async function chooseTokenFile(parts: ModelParts, state: PanelState): Pro
         return downloadTokenFile(parts, choice.row.entry);
       case 'misfit': {
         const selectModel = vscode.l10n.t('Select Model');
-        const chosen = await vscode.window.showWarningMessage(choice.message, selectModel);
+        const chosen = await showWarning(choice.message, selectModel);
         if (chosen === selectModel) void vscode.commands.executeCommand('springRag.selectModel');
         return undefined;
       }
@@ -93,24 +92,12 @@ async function fromRepository({ hub, downloads }: ModelParts): Promise<string | 
   );
   if (typed === undefined) return undefined;
   const { repository = typed, revision = 'main' } = repositoryOf(typed);
-  const remote = await vscode.window.withProgress(
-    {
-      location: vscode.ProgressLocation.Notification,
-      title: vscode.l10n.t('Looking at {0}', repository),
-      cancellable: true,
-    },
-    async (_, cancellation) => {
-      const abort = new AbortController();
-      cancellation.onCancellationRequested(() => abort.abort());
-      const connection = await openConnection(hub.options(abort.signal));
-      return readRepository(connection, repository, revision);
-    },
-  );
+  const remote = await lookAtRepository(hub, repository, revision);
   const files = remote.files.filter(({ path }) => /\.(pt|bin|safetensors)$/.test(path));
   if (files.length === 0) {
     throw new UserError(vscode.l10n.t('{0} has no .pt, .bin or .safetensors file.', repository));
   }
-  const picked = await vscode.window.showQuickPick(
+  const picked = await pickOne(
     files.map(({ path, size }) => ({ label: path, description: formatBytes(size) })),
     { title: repository, placeHolder: vscode.l10n.t('File of virtual tokens') },
   );

@@ -5,6 +5,7 @@ import { formatBytes } from '../../hub/format.ts';
 import type { OverviewRow } from '../../hub/overview.ts';
 import type { ComparisonSession } from '../panel/comparisonSession.ts';
 import type { Row } from '../views/listView.ts';
+import { downloadedGguf } from './ggufItems.ts';
 import type { ModelParts } from './parts.ts';
 import { preparedOf } from './preparedWeights.ts';
 import { isRemovable } from './removal.ts';
@@ -15,33 +16,41 @@ export async function modelRows(parts: ModelParts, { state }: ComparisonSession)
   const rows = (await parts.hub.rows()).filter(({ entry }) => entry.kind === 'chat' || entry.kind === 'base');
   const prepared = new Map<string, KeptWeights[]>();
   for (const { folder } of parts.library.models) prepared.set(folder, await preparedOf(folder));
-  const here = parts.library.models.map((info): Row & { model: string; row?: OverviewRow } => {
-    const { id, name, problem, architecture, hiddenSize, numLayers, weightBytes, folder } = info;
-    const row = rows.find(({ entry }) => entry.id === id);
-    const selected = id === state.inputs.model;
-    const kept = prepared.get(folder) ?? [];
-    const loaded = selected && state.model.kind === 'ready' ? vscode.l10n.t('in memory') : '';
-    return {
-      model: id,
-      ...(row && { row }),
-      label: name,
-      description: problem ?? joined(formatBytes(weightBytes), loaded),
-      tooltip:
-        problem ??
-        [
-          folder,
-          `${architecture}, ${String(numLayers)} x ${String(hiddenSize)}`,
-          row ? memoryText(row) : '',
-          ...kept.map(({ precision, bytes }) =>
-            vscode.l10n.t('Prepared weights in {0}: {1}', precision, formatBytes(bytes)),
-          ),
-        ]
-          .filter((line) => line !== '')
-          .join('\n'),
-      contextValue: `${context(problem === undefined && !selected ? 'model' : 'modelSelected', row)}${kept.length > 0 ? ' prepared' : ''}`,
-      iconPath: new vscode.ThemeIcon(problem !== undefined ? 'warning' : selected ? 'pass-filled' : 'chip'),
-    };
-  });
+  const here = parts.library.models.map(
+    (info): Row & { model: string; folder: string; row?: OverviewRow } => {
+      const { id, name, problem, architecture, hiddenSize, numLayers, weightBytes, folder, memory } = info;
+      const row =
+        rows.find(({ entry }) => entry.id === id) ??
+        downloadedGguf(id, folder, weightBytes, parts.hub.cacheDir);
+      const selected = id === state.inputs.model;
+      const kept = prepared.get(folder) ?? [];
+      const loaded = selected && state.model.kind === 'ready' ? vscode.l10n.t('in memory') : '';
+      return {
+        ...{ model: id, folder },
+        ...(row && { row }),
+        label: name,
+        description: problem ?? joined(formatBytes(weightBytes), loaded),
+        tooltip:
+          problem ??
+          [
+            folder,
+            `${architecture}, ${String(numLayers)} x ${String(hiddenSize)}`,
+            memory
+              ? vscode.l10n.t('About {0} of memory', formatBytes(memory.native))
+              : row
+                ? memoryText(row)
+                : '',
+            ...kept.map(({ precision, bytes }) =>
+              vscode.l10n.t('Prepared weights in {0}: {1}', precision, formatBytes(bytes)),
+            ),
+          ]
+            .filter((line) => line !== '')
+            .join('\n'),
+        contextValue: `${context(problem === undefined && !selected ? 'model' : 'modelSelected', row)}${kept.length > 0 ? ' prepared' : ''}`,
+        iconPath: new vscode.ThemeIcon(problem !== undefined ? 'warning' : selected ? 'pass-filled' : 'chip'),
+      };
+    },
+  );
   const known = new Set(parts.library.models.map(({ id }) => id));
   const away = rows.filter((row) => !known.has(row.entry.id) && !isHere(row));
   return [...here, ...folded(vscode.l10n.t('To download'), away, parts)];

@@ -12,12 +12,13 @@ import { ComparisonSession } from './comparisonSession.ts';
 import { PanelHost, panelType } from './panelHost.ts';
 import { emptyState, restoreState } from './panelStore.ts';
 import { openRecordFile, pickRecord, saveRecord } from './recordFiles.ts';
+import { type Log, showError } from '../show.ts';
 
 export interface ComparisonParts extends ModelParts {
   context: vscode.ExtensionContext;
   index: IndexService;
   history: History;
-  log: vscode.LogOutputChannel;
+  log: Log;
 }
 
 const commandOf: Record<PanelAction['action'], string> = {
@@ -176,7 +177,7 @@ export class Comparison implements vscode.Disposable {
   /** The same for users who do not see the panel. */
   async #offerRestart(message: string): Promise<void> {
     const restart = vscode.l10n.t('Restart Engine');
-    const chosen = await vscode.window.showErrorMessage(message, restart);
+    const chosen = await showError(message, restart);
     if (chosen === restart) await vscode.commands.executeCommand('springRag.restartEngine');
   }
 

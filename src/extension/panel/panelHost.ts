@@ -12,6 +12,7 @@ import type {
 import type { ComparisonSession } from './comparisonSession.ts';
 import { panelPage } from './html.ts';
 import { comparisonMarkdown } from './markdown.ts';
+import { type Log } from '../show.ts';
 
 export const panelType = 'springRag.comparison';
 
@@ -38,7 +39,7 @@ type RequestHandlers = {
 export class PanelHost implements vscode.Disposable {
   readonly #panel: vscode.WebviewPanel;
   readonly #session: ComparisonSession;
-  readonly #log: vscode.LogOutputChannel;
+  readonly #log: Log;
   readonly #handlers: RequestHandlers;
 
   constructor(
@@ -46,7 +47,7 @@ export class PanelHost implements vscode.Disposable {
     session: ComparisonSession,
     actions: PanelActions,
     extensionUri: vscode.Uri,
-    log: vscode.LogOutputChannel,
+    log: Log,
   ) {
     this.#panel = panel;
     this.#session = session;

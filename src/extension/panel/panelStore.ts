@@ -1,6 +1,9 @@
 /** Holds the panel's state and keeps the webview in step: patches for fields, batches for streamed tokens. */
-import type { AnswerToken } from '../../protocol/comparison.ts';
+import * as v from 'valibot';
+import { deviceChoices, precisionChoices, type AnswerToken } from '../../protocol/comparison.ts';
 import { defaultInputs, type HostToPanel, type PanelState } from '../../protocol/panel.ts';
+import { answerSchema, answerSettingsSchema, promptSchema, tokenSchema } from '../../protocol/record.ts';
+import { count, listOf, longText, shortText } from '../../protocol/schema.ts';
 
 /** Tokens wait this long for company, so that a fast model does not flood the webview. */
 const tokenBatchMs = 33;
@@ -76,6 +79,43 @@ export class PanelStore {
   }
 }
 
+/** What is taken from a stored state; the rest is what this window knows. */
+const storedSchema = v.object({
+  version: v.literal(1),
+  inputs: v.object({
+    question: longText,
+    passageCount: count,
+    model: v.nullable(shortText),
+    device: v.picklist(deviceChoices),
+    precision: v.picklist(precisionChoices),
+    tokenFile: v.nullable(shortText),
+    k: count,
+    columns: listOf(v.object({ kind: shortText, k: v.optional(count) }), 1000),
+    settings: answerSettingsSchema,
+  }),
+  passages: listOf(
+    v.object({
+      id: shortText,
+      passage: v.object({ text: longText, path: v.optional(shortText) }),
+      ticked: v.boolean(),
+    }),
+    10_000,
+  ),
+  columns: listOf(
+    v.object({
+      variant: shortText,
+      label: shortText,
+      k: count,
+      status: shortText,
+      tokens: listOf(tokenSchema, 1_000_000),
+      answer: v.nullable(answerSchema),
+      prompt: v.nullable(promptSchema),
+    }),
+    1000,
+  ),
+  run: v.object({ kind: shortText }),
+});
+
 /** The state of a panel in which nothing has happened. */
 export function emptyState(): PanelState {
   return {
@@ -101,10 +141,8 @@ export function emptyState(): PanelState {
  * Returns null if it is not a state of this version.
  */
 export function restoreState(stored: unknown): PanelState | null {
-  const state = stored as Partial<PanelState> | null | undefined;
-  if (typeof state !== 'object' || state?.version !== 1) return null;
-  if (!Array.isArray(state.passages) || !Array.isArray(state.columns) || typeof state.inputs !== 'object')
-    return null;
+  if (!v.is(storedSchema, stored)) return null;
+  const state = stored as Partial<PanelState>;
   const restored: PanelState = { ...emptyState(), ...state, notices: [] };
   restored.inputs = { ...structuredClone(defaultInputs), ...state.inputs };
   restored.model = { kind: 'unloaded' };

@@ -1,8 +1,10 @@
 /** Experiment records as files: where they are saved, which there are, opening one. */
 import * as vscode from 'vscode';
-import { parseRecord } from '../../protocol/record.ts';
+import { UserError } from '../../protocol/errors.ts';
+import { maximumRecordBytes, parseRecord } from '../../protocol/record.ts';
 import type { ComparisonSession } from './comparisonSession.ts';
 import { differences, recordOf, stateOfRecord } from './recordState.ts';
+import { pickOne } from '../show.ts';
 
 export const recordPattern = '**/*.spring.json';
 
@@ -39,9 +41,9 @@ export async function findRecords(): Promise<vscode.Uri[]> {
 
 /** A picker over the workspace's records; null if the user closed it. */
 export async function pickRecord(): Promise<vscode.Uri | null> {
-  const browse = { label: '$(folder-opened) Browse...', uri: null };
+  const browse = { label: 'Browse...', iconPath: new vscode.ThemeIcon('folder-opened'), uri: null };
   const items = (await findRecords()).map((uri) => ({ label: vscode.workspace.asRelativePath(uri), uri }));
-  const picked = await vscode.window.showQuickPick([...items, browse], {
+  const picked = await pickOne([...items, browse], {
     placeHolder: 'Experiment record to open',
   });
   if (!picked) return null;
@@ -57,6 +59,8 @@ export async function pickRecord(): Promise<vscode.Uri | null> {
  * @throws UserError if the file is not a record
  */
 export async function openRecordFile(uri: vscode.Uri, session: ComparisonSession): Promise<void> {
+  const { size } = await vscode.workspace.fs.stat(uri);
+  if (size > maximumRecordBytes) throw new UserError(`${uri.fsPath} is too large for an experiment record.`);
   const text = Buffer.from(await vscode.workspace.fs.readFile(uri)).toString('utf8');
   const record = parseRecord(text);
   session.cancel();

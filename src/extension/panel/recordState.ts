@@ -87,10 +87,14 @@ export function recordOf(state: PanelState, { createdAt, software }: RecordConte
   };
 }
 
-/** A panel that shows a record: its answers and passages, its settings as inputs. */
+/**
+ * A panel that shows a record: its answers and passages, its settings as inputs. What it names is used if it is known
+ * here, and only then: a record may come from anybody.
+ */
 export function stateOfRecord(record: ExperimentRecord, path: string, now: PanelState): PanelState {
   const slider = record.variants.find(({ id }) => id.startsWith('spring:'))?.k ?? now.inputs.k;
   const columns = record.variants.map(({ id }) => choiceOf(id, slider));
+  const { model, tokenFile } = record;
   return {
     ...now,
     run: {
@@ -103,10 +107,10 @@ export function stateOfRecord(record: ExperimentRecord, path: string, now: Panel
       ...now.inputs,
       question: record.question,
       passageCount: record.index?.passageCount ?? now.inputs.passageCount,
-      model: record.model.id,
+      model: now.models.some(({ id }) => id === model.id) ? model.id : null,
       device: record.model.requestedDevice,
       precision: record.model.requestedPrecision,
-      tokenFile: record.tokenFile?.path ?? null,
+      tokenFile: now.tokenFiles.find(({ sha256 }) => sha256 === tokenFile?.sha256)?.path ?? null,
       k: slider,
       columns,
       settings: record.settings,

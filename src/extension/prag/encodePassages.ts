@@ -9,6 +9,7 @@ import { NoModelError } from '../panel/failures.ts';
 import { tickedPassages } from '../panel/passageList.ts';
 import { neededAdapters, unencodable, unencodableKey } from './neededAdapters.ts';
 import { pragOptions } from './pragOptions.ts';
+import { showStatus, showWarning, withProgress } from '../show.ts';
 
 /**
  * Encodes the ticked passages for the model of the comparison; a run that waited for them starts again.
@@ -30,7 +31,7 @@ export async function encodeTickedPassages(
   const request = { model, device, precision, passages, placebo, prag: pragOptions() };
   // Training needs the weights in f32 on the processor.
   await memoryGuard.beforeLoading({ model, device: 'cpu', precision: 'f32' }, library.models);
-  const result = await vscode.window.withProgress(
+  const result = await withProgress(
     {
       location: vscode.ProgressLocation.Notification,
       title: vscode.l10n.t('Encoding passages as LoRA'),
@@ -62,11 +63,11 @@ function tell({ encoded, fromStore, failed }: EncodeResult): void {
       failed.length,
     );
     const settings = vscode.l10n.t('Open Settings');
-    void vscode.window.showWarningMessage(text, settings).then((chosen) => {
+    void showWarning(text, settings).then((chosen) => {
       if (chosen !== settings) return;
       void vscode.commands.executeCommand('workbench.action.openSettings', 'springRag.prag');
     });
   }
   const text = vscode.l10n.t('SPRING: adapters ready: {0}, made before: {1}', encoded, fromStore);
-  vscode.window.setStatusBarMessage(text, 5000);
+  showStatus(text, 5000);
 }

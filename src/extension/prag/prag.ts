@@ -8,6 +8,7 @@ import type { ComparisonSession } from '../panel/comparisonSession.ts';
 import { registerListView, type Row } from '../views/listView.ts';
 import { encodeTickedPassages } from './encodePassages.ts';
 import { lossChange, sparkline } from './lossText.ts';
+import { showInformation, showWarning } from '../show.ts';
 
 /** Registers the view Adapters and its commands. */
 export function registerPrag(parts: ComparisonParts, session: ComparisonSession): vscode.Disposable {
@@ -43,12 +44,12 @@ export function registerPrag(parts: ComparisonParts, session: ComparisonSession)
 async function removeAll({ engines }: ComparisonParts): Promise<void> {
   const stored = await engines.index.request('listAdapters', {});
   if (stored.length === 0) {
-    void vscode.window.showInformationMessage(vscode.l10n.t('There are no adapters on this machine.'));
+    void showInformation(vscode.l10n.t('There are no adapters on this machine.'));
     return;
   }
   const size = formatBytes(stored.reduce((sum, { bytes }) => sum + bytes, 0));
   const remove = vscode.l10n.t('Remove');
-  const chosen = await vscode.window.showWarningMessage(
+  const chosen = await showWarning(
     vscode.l10n.t('Remove all {0} adapters of all models? This frees {1}.', stored.length, size),
     { modal: true, detail: vscode.l10n.t('Their passages can be encoded again.') },
     remove,

@@ -5,6 +5,7 @@ import type { ModelInfo } from '../../protocol/comparison.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { TrainingParts } from './parts.ts';
 import { parseCount, parseLength, type RunLength } from './settingsOfRun.ts';
+import { askForText, pickOne } from '../show.ts';
 
 /** Data files of the workspace that are offered at most. */
 const mostDataFiles = 20;
@@ -25,26 +26,29 @@ export async function askForData(): Promise<DataChoice | undefined> {
     ...files
       .filter(({ scheme }) => scheme === 'file')
       .map((uri): Item => ({
-        label: `$(json) ${basename(uri.fsPath)}`,
+        label: basename(uri.fsPath),
+        iconPath: new vscode.ThemeIcon('json'),
         description: vscode.workspace.asRelativePath(uri),
         choice: uri,
       })),
     {
-      label: vscode.l10n.t('$(folder-opened) Data file…'),
+      label: vscode.l10n.t('Data file…'),
+      iconPath: new vscode.ThemeIcon('folder-opened'),
       detail: vscode.l10n.t('JSON lines of question, target and ret_passages; or prefix, suffix, completion'),
       choice: 'browse',
     },
     ...((vscode.workspace.workspaceFolders ?? []).length > 0
       ? [
           {
-            label: vscode.l10n.t("$(sparkle) Questions about this workspace's documents"),
+            label: vscode.l10n.t("Questions about this workspace's documents"),
+            iconPath: new vscode.ThemeIcon('sparkle'),
             detail: vscode.l10n.t('A local model writes questions and answers; you review them first'),
             choice: 'documents',
           } satisfies Item,
         ]
       : []),
   ];
-  const picked = await vscode.window.showQuickPick(items, {
+  const picked = await pickOne(items, {
     title: vscode.l10n.t('Train Virtual Tokens: data'),
     placeHolder: vscode.l10n.t('Questions with answers to train on'),
     matchOnDescription: true,
@@ -75,10 +79,11 @@ export async function askForModel({ library, session }: TrainingParts): Promise<
     .filter(({ problem }) => problem === undefined)
     .toSorted((a, b) => Number(b.id === current) - Number(a.id === current));
   const another = vscode.l10n.t('Another model…');
-  const picked = await vscode.window.showQuickPick(
+  const picked = await pickOne(
     [
       ...usable.map((info) => ({
-        label: `$(chip) ${info.name}`,
+        label: info.name,
+        iconPath: new vscode.ThemeIcon('chip'),
         description: info.id === current ? vscode.l10n.t('model of the comparison') : '',
         info,
       })),
@@ -108,7 +113,7 @@ export function askForTokens(): Promise<number | undefined> {
 }
 
 export async function askForLength(examples: number): Promise<RunLength | undefined> {
-  const text = await vscode.window.showInputBox({
+  const text = await askForText({
     title: vscode.l10n.t('Train Virtual Tokens: how long'),
     prompt: vscode.l10n.t('{0} examples. Steps or epochs: "200 steps", "3 epochs".', examples),
     value: vscode.l10n.t('3 epochs'),
@@ -135,7 +140,7 @@ export async function askForLearningRate({ hiddenSize }: ModelInfo): Promise<num
       description: vscode.l10n.t('for very small models, such as the demo model'),
     },
   ];
-  const picked = await vscode.window.showQuickPick(narrow ? rates.reverse() : rates, {
+  const picked = await pickOne(narrow ? rates.reverse() : rates, {
     title: vscode.l10n.t('Train Virtual Tokens: learning rate'),
     placeHolder: vscode.l10n.t('The first one suits this model'),
   });
@@ -148,7 +153,7 @@ async function askForNumber(
   value: string,
   most: number,
 ): Promise<number | undefined> {
-  const text = await vscode.window.showInputBox({
+  const text = await askForText({
     title,
     prompt,
     value,

@@ -7,6 +7,7 @@ import { CancelledError, UserError } from '../../protocol/errors.ts';
 import type { Passage } from '../../protocol/passages.ts';
 import { pragOptions } from '../prag/pragOptions.ts';
 import type { TrainingParts } from './parts.ts';
+import { withProgress } from '../show.ts';
 
 /** Passages beside the one that was asked about, as retrieval would give them. */
 const passagesPerExample = 5;
@@ -30,7 +31,7 @@ export async function makeQuestions(
   const request = { model, device: 'auto', precision: 'auto', passages, prag: pragOptions() } as const;
   await memoryGuard.beforeLoading(request, library.models);
   const lines: string[] = [];
-  await vscode.window.withProgress(
+  await withProgress(
     {
       location: vscode.ProgressLocation.Notification,
       title: vscode.l10n.t('Asking about the documents'),

@@ -1,9 +1,14 @@
 /** Training runs on disk: one folder each, which outlives the window and the engine. */
 import { copyFile, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TrainingEvent } from '../../protocol/training.ts';
+import { readSmallFile } from '../../checkpoint/files.ts';
+import { parseEvents, type TrainingEvent } from '../../protocol/training.ts';
 import type { TrainingPanelState, TrainingStatus } from '../../protocol/trainingPanel.ts';
-import { runFiles, type TrainingRunFile } from '../../protocol/trainingRun.ts';
+import { parseRun, runFiles, type TrainingRunFile } from '../../protocol/trainingRun.ts';
+
+const mostRunBytes = 1024 ** 2;
+/** Some hundred thousand steps. */
+const mostEventBytes = 64 * 1024 ** 2;
 
 export interface StoredRun {
   folder: string;
@@ -39,14 +44,15 @@ export async function saveRun(folder: string, run: TrainingRunFile): Promise<voi
 export async function readStoredRun(folder: string): Promise<StoredRun | null> {
   let run: TrainingRunFile;
   try {
-    run = JSON.parse(await readFile(join(folder, runFiles.run), 'utf8')) as TrainingRunFile;
+    const file = join(folder, runFiles.run);
+    run = parseRun(await readSmallFile(file, mostRunBytes), file);
   } catch {
-    return null; // not a run, or one that was being made when VS Code was closed
+    return null; // not a run, one of a later version, or one that was being made when VS Code was closed
   }
-  const { version } = run as { version: number };
-  if (version !== 1) return null;
   const holder = Number(await readFile(join(folder, runFiles.lock), 'utf8').catch(() => ''));
-  const events = parseEvents(await readFile(join(folder, runFiles.events), 'utf8').catch(() => ''));
+  const events = parseEvents(
+    await readSmallFile(join(folder, runFiles.events), mostEventBytes).catch(() => ''),
+  );
   const state = events.reduce(applyEvent, initialState(run));
   if (state.status.kind !== 'done') {
     state.status = run.stopped ? { kind: 'stopped', path: run.stopped.path } : { kind: 'paused' };
@@ -103,16 +109,6 @@ export function applyEvent(state: TrainingPanelState, event: TrainingEvent): Tra
 
 export function isUnfinished({ kind }: TrainingStatus): boolean {
   return kind === 'paused' || kind === 'failed';
-}
-
-function parseEvents(text: string): TrainingEvent[] {
-  return text.split('\n').flatMap((line) => {
-    try {
-      return [JSON.parse(line) as TrainingEvent];
-    } catch {
-      return []; // the empty end, or a line that was being written when the process ended
-    }
-  });
 }
 
 function isAlive(holder: number): boolean {

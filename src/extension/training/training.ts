@@ -12,6 +12,7 @@ import { settingsOfRun, validationShareOf } from './settingsOfRun.ts';
 import { TrainingPanel, trainingPanelType } from './trainingPanel.ts';
 import { TrainingSession } from './trainingSession.ts';
 import { TrainingStatusItem } from './trainingStatusItem.ts';
+import { showError, showInformation } from '../show.ts';
 
 /** Finished runs whose tokens are offered as embedding files. */
 const mostOfferedRuns = 20;
@@ -70,7 +71,7 @@ export class Training implements vscode.Disposable {
   async #review(uri: vscode.Uri, model: TrainedModel): Promise<void> {
     await vscode.window.showTextDocument(uri, { preview: false });
     const train = vscode.l10n.t('Train on These');
-    const chosen = await vscode.window.showInformationMessage(
+    const chosen = await showInformation(
       vscode.l10n.t(
         'Read the questions and answers, one per line; correct or delete what is wrong, then train. Later: the button in the title of the editor.',
       ),
@@ -160,11 +161,11 @@ export class Training implements vscode.Disposable {
       const use = vscode.l10n.t('Use in the Comparison');
       const show = vscode.l10n.t('Show');
       const text = vscode.l10n.t('The virtual tokens for {0} are trained.', model);
-      const chosen = await vscode.window.showInformationMessage(text, use, show);
+      const chosen = await showInformation(text, use, show);
       if (chosen === use) await this.#use(path);
       if (chosen === show) this.#show();
     } else if (status.kind === 'failed') {
-      await this.#offerResume(vscode.window.showErrorMessage, status.message);
+      await this.#offerResume(showError, status.message);
     }
   }
 
@@ -254,7 +255,7 @@ export class Training implements vscode.Disposable {
     if (!found.interrupted) return;
     const { model, step, settings } = found.state;
     await this.#offerResume(
-      vscode.window.showInformationMessage,
+      showInformation,
       vscode.l10n.t('Training for {0} was interrupted after step {1} of {2}.', model, step, settings.steps),
     );
   }

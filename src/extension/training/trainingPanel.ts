@@ -9,6 +9,7 @@ import type {
 } from '../../protocol/trainingPanel.ts';
 import { panelPage } from '../panel/html.ts';
 import type { TrainingSession } from './trainingSession.ts';
+import { type Log } from '../show.ts';
 
 export const trainingPanelType = 'springRag.training';
 
@@ -21,7 +22,7 @@ export interface TrainingPanelActions {
 export class TrainingPanel implements vscode.Disposable {
   readonly #panel: vscode.WebviewPanel;
   readonly #actions: TrainingPanelActions;
-  readonly #log: vscode.LogOutputChannel;
+  readonly #log: Log;
   #session: TrainingSession;
   #ready = false;
 
@@ -30,7 +31,7 @@ export class TrainingPanel implements vscode.Disposable {
     session: TrainingSession,
     actions: TrainingPanelActions,
     extensionUri: vscode.Uri,
-    log: vscode.LogOutputChannel,
+    log: Log,
   ) {
     this.#panel = panel;
     this.#session = session;

@@ -1,5 +1,6 @@
 /** The status-bar item of a training run: how far it is; a click opens its panel. */
 import * as vscode from 'vscode';
+import { plain } from '../harmless.ts';
 import type { TrainingPanelState } from '../../protocol/trainingPanel.ts';
 
 export class TrainingStatusItem implements vscode.Disposable {
@@ -25,11 +26,12 @@ export class TrainingStatusItem implements vscode.Disposable {
     }
     const loss = steps.at(-1)?.loss;
     this.#item.text = `$(${icon[status.kind as keyof typeof icon]}) ${step}/${settings.steps}`;
-    this.#item.tooltip = [
+    const tooltip = [
       vscode.l10n.t('Training virtual tokens for {0}: step {1} of {2}', model, step, settings.steps),
       ...(loss === undefined ? [] : [vscode.l10n.t('Loss {0}', loss.toFixed(3))]),
       vscode.l10n.t('Click to show'),
     ].join('\n');
+    this.#item.tooltip = plain(tooltip);
     this.#item.backgroundColor =
       status.kind === 'failed' ? new vscode.ThemeColor('statusBarItem.errorBackground') : undefined;
     this.#item.show();

@@ -1,5 +1,6 @@
 /** The views of the side panel: index, models, embedding files, questions and experiments. */
 import * as vscode from 'vscode';
+import type { FileProblemKind, IndexFileError } from '../../protocol/engine.ts';
 import { modelRows, tokenFileRows } from '../models/sideRows.ts';
 import type { ComparisonParts } from '../panel/comparison.ts';
 import type { ComparisonSession } from '../panel/comparisonSession.ts';
@@ -29,11 +30,13 @@ export function registerSidePanel(parts: ComparisonParts, session: ComparisonSes
     { dispose: stop },
     records,
     registerListView('springRag.index', () => indexRows(parts), [index.onDidChange]),
-    registerListView('springRag.models', () => modelRows(parts, session), [
-      library.onDidChange,
-      hub.onDidChange,
-      selection.event,
-    ]),
+    registerListView(
+      'springRag.models',
+      () => modelRows(parts, session),
+      [library.onDidChange, hub.onDidChange, selection.event],
+      // A .gguf file or a folder with a checkpoint; what is neither is refused with the reason.
+      ([file]) => vscode.commands.executeCommand('springRag.useModel', file),
+    ),
     registerListView('springRag.tokenFiles', () => tokenFileRows(parts, session), [
       library.onDidChange,
       hub.onDidChange,
@@ -81,22 +84,55 @@ function indexRows({ index }: ComparisonParts): Row[] {
           iconPath: new vscode.ThemeIcon('clock'),
         },
       ];
-      if (state.errors > 0) {
+      if (state.files === 0) {
         rows.push({
-          label: vscode.l10n.t('Files that could not be read'),
-          description: String(state.errors),
-          iconPath: new vscode.ThemeIcon('warning'),
-          collapsibleState: vscode.TreeItemCollapsibleState.Collapsed,
-          children: index.errors.map(({ path, message }) => ({
-            label: path,
-            description: message,
-            tooltip: `${path}\n${message}`,
-          })),
+          label: vscode.l10n.t('No documents found'),
+          description: vscode.l10n.t(
+            'Documents are Markdown, text, HTML, PDF, Word, notebooks, reStructuredText, AsciiDoc',
+          ),
+          iconPath: new vscode.ThemeIcon('info'),
         });
       }
+      if (state.errors > 0) rows.push(skippedRow(index.errors));
       return rows;
     }
   }
+}
+
+/** What of the workspace is not searched, or only in part, by kind. */
+function skippedRow(errors: readonly IndexFileError[]): Row {
+  const names: Record<FileProblemKind, string> = {
+    partlyRead: vscode.l10n.t('Read in part'),
+    damaged: vscode.l10n.t('Damaged'),
+    protected: vscode.l10n.t('Protected by a password'),
+    noText: vscode.l10n.t('Without text'),
+    tooLarge: vscode.l10n.t('Too large'),
+    timedOut: vscode.l10n.t('Took too long to read'),
+    tooMuchMemory: vscode.l10n.t('Needed too much memory'),
+    unknownFormat: vscode.l10n.t('Formats that cannot be read'),
+    unreadable: vscode.l10n.t('May not or cannot be read'),
+  };
+  const kinds = Object.keys(names) as FileProblemKind[];
+  return {
+    label: vscode.l10n.t('Skipped or read in part'),
+    description: String(errors.length),
+    iconPath: new vscode.ThemeIcon('warning'),
+    collapsibleState: vscode.TreeItemCollapsibleState.Collapsed,
+    children: kinds.flatMap((kind) => {
+      const files = errors.filter((error) => error.kind === kind);
+      if (files.length === 0) return [];
+      return {
+        label: names[kind],
+        description: String(files.length),
+        collapsibleState: vscode.TreeItemCollapsibleState.Collapsed,
+        children: files.map(({ path, message }) => ({
+          label: path,
+          description: message,
+          tooltip: `${path}\n${message}`,
+        })),
+      };
+    }),
+  };
 }
 
 async function historyRows({ history }: ComparisonParts): Promise<Row[]> {

@@ -1,4 +1,5 @@
-import type { Block, ParsedDocument } from '../documents/blocks.ts';
+/** From blocks to passages. */
+import { append, type Block, type ParsedDocument } from '../documents/blocks.ts';
 import { joinBlocks, splitBlock } from './splitBlock.ts';
 import { sizeInWords } from './words.ts';
 
@@ -18,6 +19,9 @@ export interface ChunkSettings {
   chunkWords: number;
 }
 
+/** Characters of a heading that its section's passages repeat. */
+const longestTitle = 300;
+
 /**
  * Cuts a document in passages. A chunk never crosses a heading and starts with its section's heading line if it is
  * the section's first. Blocks are kept whole where they fit: paragraphs up to 1.5 times the target, code, tables and
@@ -32,8 +36,10 @@ export function chunkDocument(document: ParsedDocument, settings: ChunkSettings)
   let section: Block[] = [];
   let heading: Block | undefined;
   const close = () => {
-    const headings = [...root, ...path.map((block) => block.title ?? '').filter((title) => title !== '')];
-    chunks.push(...chunkSection(section, heading, headings, settings.chunkWords));
+    const headings = [...root, ...path.map((block) => block.title ?? '')]
+      .filter((title) => title !== '')
+      .map((title) => (title.length > longestTitle ? `${title.slice(0, longestTitle)}…` : title));
+    append(chunks, chunkSection(section, heading, headings, settings.chunkWords));
     section = [];
   };
   for (const block of document.blocks) {
@@ -80,7 +86,9 @@ function chunkSection(
     groups.pop();
   }
   return groups.map(({ block }, index) => {
-    const whole = index === 0 && heading ? joinBlocks(heading, block) : block;
+    // A heading as long as a text would make a passage as long as a document.
+    const isShort = heading !== undefined && sizeInWords(heading.text) <= target;
+    const whole = index === 0 && isShort ? joinBlocks(heading, block) : block;
     return {
       text: whole.text,
       startLine: whole.lines[0]!,

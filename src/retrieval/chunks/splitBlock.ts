@@ -25,9 +25,7 @@ export function splitBlock(block: Block, target: number, limit: number): Block[]
     sizeInWords(text.slice(...range)) <= limit ? [range] : wordRanges(text, range, target),
   );
   const even = byLine ? target : Math.ceil(size / Math.max(2, Math.round(size / target)));
-  return packRanges(text, parts, even)
-    .map((range) => slice(block, range))
-    .filter((piece) => piece.text !== '');
+  return slices(block, packRanges(text, parts, even));
 }
 
 /** Two neighbouring blocks as one; of the blank lines between them one is kept. */
@@ -119,18 +117,22 @@ function wordRanges(text: string, [first, last]: Range, target: number): Range[]
   return ranges;
 }
 
-/** The characters of a range as a block of their own, without white space at its ends (indentation of code stays). */
-function slice(block: Block, [start, end]: Range): Block {
+/** The characters of each range as a block, without white space at its ends (indentation of code stays). */
+function slices(block: Block, ranges: readonly Range[]): Block[] {
   const blank = block.kind === 'code' ? /\n/ : /\s/;
-  while (start < end && blank.test(block.text[start]!)) start++;
-  while (end > start && /\s/.test(block.text[end - 1]!)) end--;
-  const text = block.text.slice(start, end);
-  const firstLine = countLineBreaks(block.text.slice(0, start));
-  return {
-    kind: block.kind,
-    text,
-    lines: block.lines.slice(firstLine, firstLine + 1 + countLineBreaks(text)),
-  };
+  const pieces: Block[] = [];
+  let counted = 0; // The characters before this one have `line` line breaks.
+  let line = 0;
+  for (let [start, end] of ranges) {
+    while (start < end && blank.test(block.text[start]!)) start++;
+    while (end > start && /\s/.test(block.text[end - 1]!)) end--;
+    if (start === end) continue;
+    line += countLineBreaks(block.text.slice(counted, start));
+    counted = start;
+    const text = block.text.slice(start, end);
+    pieces.push({ kind: block.kind, text, lines: block.lines.slice(line, line + 1 + countLineBreaks(text)) });
+  }
+  return pieces;
 }
 
 function countLineBreaks(text: string): number {

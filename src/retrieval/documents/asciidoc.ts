@@ -1,4 +1,5 @@
-import { blockOfLines, type Block, type BlockKind, type ParsedDocument } from './blocks.ts';
+/** AsciiDoc. */
+import { append, blockOfLines, type Block, type BlockKind, type ParsedDocument } from './blocks.ts';
 import { paragraphBlocks } from './plainText.ts';
 
 /** What stands between two equal delimiter lines; null: nothing a reader sees. */
@@ -16,7 +17,7 @@ export function parseAsciidoc(text: string): ParsedDocument {
   const blocks: Block[] = [];
   let start = 1; // of the lines that are not yet in a block
   const closeBefore = (line: number) => {
-    blocks.push(...paragraphBlocks(fileLines, start, line - 1).flatMap(withoutAttributes));
+    append(blocks, paragraphBlocks(fileLines, start, line - 1).flatMap(withoutAttributes));
     start = line;
   };
   for (let line = 1; line <= fileLines.length; line++) {

@@ -20,6 +20,10 @@ export interface ParsedDocument {
   /** A title stated outside the text (front matter, HTML <title>, PDF metadata). */
   title?: string;
   blocks: Block[];
+  /** Parts that could not be read, each a clause: "page 2 is damaged". */
+  unreadable?: string[];
+  /** That there is nothing to read is no fault of the file: an empty notebook, source code without comments. */
+  isEmpty?: boolean;
 }
 
 /** The block made of the lines `first`..`last` (from 1, both included) of a file. */
@@ -43,4 +47,33 @@ export function trimmedBlock(
   while (first <= last && fileLines[first - 1]!.trim() === '') first++;
   while (last >= first && fileLines[last - 1]!.trim() === '') last--;
   return first > last ? undefined : blockOfLines(kind, fileLines, first, last);
+}
+
+/** The line, from 1, of a character of `text`. */
+export function lineCounter(text: string): (offset: number) => number {
+  const starts = [0];
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  return (offset) => {
+    let low = 0;
+    let high = starts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (starts[middle]! <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low + 1;
+  };
+}
+
+/** The same block `by` lines further down. */
+export function shifted(block: Block, by: number): Block {
+  if (by === 0) return block;
+  const moved: Block = { ...block, lines: block.lines.map((line) => line + by) };
+  if (block.children) moved.children = block.children.map((child) => shifted(child, by));
+  return moved;
+}
+
+/** Adds to the end of a list; `push(...more)` fails where there is very much more. */
+export function append<T>(list: T[], more: Iterable<T>): void {
+  for (const item of more) list.push(item);
 }

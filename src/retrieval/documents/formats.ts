@@ -1,9 +1,9 @@
 /** Which files are documents, and which parser reads them. */
 import { extname, posix } from 'node:path';
-import { UserError } from '../../protocol/errors.ts';
 import type { ParsedDocument } from './blocks.ts';
-import { decodeText } from './decode.ts';
+import { declaredEncoding, decodeText } from './decode.ts';
 import { commentStyleOf } from './commentStyles.ts';
+import { DocumentProblem } from './problem.ts';
 
 export type DocumentFormat =
   | 'markdown'
@@ -17,7 +17,7 @@ export type DocumentFormat =
   | 'docx';
 
 /** Raised when a parser or the chunker changes what it makes of a file: documents of older versions are re-read. */
-export const parserVersion = 1;
+export const parserVersion = 2;
 
 const formatsByExtension: Readonly<Record<string, DocumentFormat>> = {
   '.md': 'markdown',
@@ -53,6 +53,22 @@ export function formatOf(path: string, includeSourceCode: boolean): DocumentForm
   return includeSourceCode && commentStyleOf(name) ? 'sourceCode' : undefined;
 }
 
+/** Documents that people keep and that cannot be read here, by what they can be saved as. */
+const unreadableFormats: readonly (readonly [extensions: string, saveAs: string])[] = [
+  ['.doc .docm .dotx .odt .rtf .pages .wpd .hwp', '.docx or .pdf'],
+  ['.ppt .pptx .odp .xls .xlsx .ods .djvu .xps .chm', '.pdf'],
+  ['.epub .mobi .azw3 .fb2', '.html or .pdf'],
+  ['.tex .org .textile .mediawiki .creole .pod', '.md'],
+];
+
+/** Why a document of this name cannot be read, or undefined if it is a format that is known, or no document. */
+export function unreadableFormat(path: string): string | undefined {
+  const extension = extname(posix.basename(path)).toLowerCase();
+  if (extension === '') return undefined;
+  const found = unreadableFormats.find(([extensions]) => extensions.split(' ').includes(extension));
+  return found && `is a ${extension} file, which cannot be read; save it as ${found[1]}`;
+}
+
 /** Formats that hold pictures or fonts beside their text have a limit of their own. */
 export function holdsMedia(format: DocumentFormat): boolean {
   return format === 'pdf' || format === 'docx' || format === 'notebook';
@@ -60,7 +76,7 @@ export function holdsMedia(format: DocumentFormat): boolean {
 
 /**
  * The blocks of a file. Parsers are imported when first needed: a workspace without PDF never loads a PDF library.
- * @throws UserError if the bytes are not what the file's name promises.
+ * @throws DocumentProblem if the bytes are not what the file's name promises.
  */
 export async function parseDocument(
   format: DocumentFormat,
@@ -69,8 +85,8 @@ export async function parseDocument(
 ): Promise<ParsedDocument> {
   if (format === 'pdf') return (await import('./pdf.ts')).parsePdf(bytes);
   if (format === 'docx') return (await import('./docx.ts')).parseDocx(bytes);
-  const text = decodeText(bytes);
-  if (text === undefined) throw new UserError('is binary, not text');
+  const text = decodeText(bytes, declaredEncoding(bytes, format === 'html'));
+  if (text === undefined) throw new DocumentProblem('damaged', 'is binary, not text');
   return parseText(format, name, text);
 }
 

@@ -1,4 +1,5 @@
-import { blockOfLines, trimmedBlock, type Block, type ParsedDocument } from './blocks.ts';
+/** reStructuredText. */
+import { append, blockOfLines, trimmedBlock, type Block, type ParsedDocument } from './blocks.ts';
 import { paragraphBlocks } from './plainText.ts';
 
 const adornment = /^([!-/:-@[-`{-~])\1+\s*$/;
@@ -23,7 +24,7 @@ export function parseRestructuredText(text: string): ParsedDocument {
   const styles: string[] = [];
   let start = 1; // of the lines that are not yet in a block
   const closeBefore = (line: number) => {
-    blocks.push(...paragraphBlocks(fileLines, start, line - 1));
+    append(blocks, paragraphBlocks(fileLines, start, line - 1));
     start = line;
   };
   for (let line = 1; line <= fileLines.length; line++) {
@@ -52,7 +53,7 @@ export function parseRestructuredText(text: string): ParsedDocument {
       closeBefore(line);
       if (name !== undefined && codeDirectives.has(name))
         push(blocks, trimmedBlock('code', fileLines, line, last));
-      else if (name !== undefined) blocks.push(...paragraphBlocks(fileLines, line, last));
+      else if (name !== undefined) append(blocks, paragraphBlocks(fileLines, line, last));
     }
     line = last;
     start = last + 1;

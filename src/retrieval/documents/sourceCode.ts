@@ -1,5 +1,7 @@
+/** Comments and docstrings of source files. */
 import { blockOfLines, type Block, type ParsedDocument } from './blocks.ts';
-import { commentStyleOf, type CommentStyle } from './commentStyles.ts';
+import { commentStyleOf } from './commentStyles.ts';
+import { scanComments, type Comment } from './scanComments.ts';
 
 /** Comments shorter than this many letters (`// eslint-disable`, `# noqa`, dividers) say nothing alone. */
 const fewestLetters = 20;
@@ -8,14 +10,20 @@ const fewestLetters = 20;
  * The comments and docstrings of a source file as paragraphs, each with the line of code that it belongs to (the one
  * after a comment, the one before a docstring), so that the name of what it describes is found with it.
  */
-export function parseSourceCode(path: string, text: string): ParsedDocument {
+export function parseSourceCode(path: string, code: string): ParsedDocument {
   const style = commentStyleOf(path);
-  if (!style) return { blocks: [] };
-  const fileLines = text.split('\n');
-  const comments = mergeLineComments(scanComments(text, style));
+  if (!style) return { blocks: [], isEmpty: true };
+  const fileLines = code.split('\n');
+  const comments = mergeLineComments(scanComments(code, style));
   const blocks: Block[] = [];
   let covered = 0;
-  for (const { first, last, isDocstring } of comments) {
+  let before: Comment | undefined;
+  for (const comment of comments) {
+    const { first, last, isDocstring } = comment;
+    // Several comments in the same lines give one block.
+    const isRepeated = before?.first === first && before.last === last && before.isDocstring === isDocstring;
+    before = comment;
+    if (isRepeated) continue;
     const isBlank = (line: number) => (fileLines[line - 1] ?? '').trim() === '';
     let start = first;
     let end = last;
@@ -27,20 +35,12 @@ export function parseSourceCode(path: string, text: string): ParsedDocument {
     start = Math.max(start, covered + 1);
     if (start > end) continue;
     const block = blockOfLines('paragraph', fileLines, start, end);
-    const comment = fileLines.slice(first - 1, last).join('\n');
-    if ((comment.match(/\p{L}/gu)?.length ?? 0) < fewestLetters) continue;
+    const text = fileLines.slice(first - 1, last).join('\n');
+    if ((text.match(/\p{L}/gu)?.length ?? 0) < fewestLetters) continue;
     blocks.push(block);
     covered = end;
   }
-  return { blocks };
-}
-
-interface Comment {
-  first: number;
-  last: number;
-  isDocstring: boolean;
-  /** Ends with its line and has the line for itself: neighbours of this kind are one text. */
-  isWholeLine: boolean;
+  return { blocks, isEmpty: blocks.length === 0 };
 }
 
 function mergeLineComments(comments: readonly Comment[]): Comment[] {
@@ -51,58 +51,4 @@ function mergeLineComments(comments: readonly Comment[]): Comment[] {
     else merged.push({ ...comment });
   }
   return merged;
-}
-
-/** One pass over the characters: strings are skipped, so that `"http://"` starts no comment. */
-function scanComments(text: string, style: CommentStyle): Comment[] {
-  const comments: Comment[] = [];
-  let line = 1;
-  let lineStart = 0;
-  const at = (offset: number, tokens: readonly string[]) =>
-    tokens.find((token) => text.startsWith(token, offset));
-  const advance = (from: number, to: number) => {
-    for (let next = text.indexOf('\n', from); next !== -1 && next < to; next = text.indexOf('\n', next + 1)) {
-      line++;
-      lineStart = next + 1;
-    }
-    return to;
-  };
-  for (let offset = 0; offset < text.length;) {
-    const alone = text.slice(lineStart, offset).trim() === '';
-    const first = line;
-    const block = style.block.find(([open]) => text.startsWith(open, offset));
-    if (block) {
-      const end = text.indexOf(block[1], offset + block[0].length);
-      offset = advance(offset, end === -1 ? text.length : end + block[1].length);
-      comments.push({ first, last: line, isDocstring: false, isWholeLine: false });
-      continue;
-    }
-    if (at(offset, style.line) !== undefined) {
-      const end = text.indexOf('\n', offset);
-      offset = end === -1 ? text.length : end;
-      comments.push({ first, last: first, isDocstring: false, isWholeLine: alone });
-      continue;
-    }
-    const quote = at(offset, style.strings);
-    if (quote !== undefined) {
-      offset = advance(offset, endOfString(text, offset + quote.length, quote));
-      if (alone && style.docstrings?.includes(quote)) {
-        comments.push({ first, last: line, isDocstring: true, isWholeLine: false });
-      }
-      continue;
-    }
-    offset = advance(offset, offset + 1);
-  }
-  return comments;
-}
-
-/** The offset after a string's end; a one-line string that is not closed (an apostrophe in a regex) ends its line. */
-function endOfString(text: string, start: number, quote: string): number {
-  const spansLines = quote.length > 1 || quote === '`';
-  for (let offset = start; offset < text.length; offset++) {
-    if (text[offset] === '\\') offset++;
-    else if (text.startsWith(quote, offset)) return offset + quote.length;
-    else if (text[offset] === '\n' && !spansLines) return offset;
-  }
-  return text.length;
 }

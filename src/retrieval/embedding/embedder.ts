@@ -1,15 +1,9 @@
 /** Vectors of texts by an embedding model. */
-import { Tokenizer as UntypedTokenizer } from '@huggingface/tokenizers';
+import { openTokenizer, type Tokenizer } from '../../checkpoint/tokenizer.ts';
 import { InferenceSession, Tensor } from '../../onnx/runtime.ts';
 import { messageOf, throwIfCancelled, UserError } from '../../protocol/errors.ts';
 import { readModelFolder, type EmbeddingModelFolder } from './modelFolder.ts';
 import { normalised, poolTokens } from './pooling.ts';
-
-/** What is used of the library, whose own declarations TypeScript cannot resolve for ES modules. */
-interface Tokenizer {
-  encode(text: string): { ids: number[] };
-}
-const Tokenizer = UntypedTokenizer as unknown as new (tokenizer: object, config: object) => Tokenizer;
 
 /** Texts and (padded) tokens of one run at most: enough to fill the processor, little memory. */
 const batchTexts = 32;
@@ -22,23 +16,24 @@ export class Embedder {
   readonly #tokenizer: Tokenizer;
   readonly #session: InferenceSession;
 
-  private constructor(model: EmbeddingModelFolder, session: InferenceSession) {
+  private constructor(model: EmbeddingModelFolder, tokenizer: Tokenizer, session: InferenceSession) {
     this.fingerprint = model.fingerprint;
     this.#model = model;
-    this.#tokenizer = new Tokenizer(model.tokenizer, model.tokenizerConfig);
+    this.#tokenizer = tokenizer;
     this.#session = session;
   }
 
   /** @throws UserError if the folder is not an embedding model that can be run */
   static async open(folder: string): Promise<Embedder> {
     const model = readModelFolder(folder);
+    const tokenizer = await openTokenizer(folder);
     let session: InferenceSession;
     try {
       session = await InferenceSession.create(model.modelFile, { executionProviders: ['cpu'] });
     } catch (error) {
       throw new UserError(`The embedding model ${model.modelFile} cannot be loaded: ${messageOf(error)}`);
     }
-    return new Embedder(model, session);
+    return new Embedder(model, tokenizer, session);
   }
 
   /**
@@ -78,7 +73,7 @@ export class Embedder {
   }
 
   #encode(text: string): number[] {
-    const { ids } = this.#tokenizer.encode(text);
+    const ids = this.#tokenizer.encode(text);
     if (ids.length <= this.#model.maxTokens) return ids;
     // The last token, [SEP] or </s> in most models, stays last.
     return [...ids.slice(0, this.#model.maxTokens - 1), ids.at(-1)!];

@@ -10,9 +10,6 @@ export type Pooling = (typeof poolings)[number];
 export interface EmbeddingModelFolder {
   /** The ONNX file. */
   modelFile: string;
-  /** Parsed tokenizer.json and tokenizer_config.json. */
-  tokenizer: object;
-  tokenizerConfig: object;
   pooling: Pooling;
   /** Longer texts are cut, in tokens with the special ones. */
   maxTokens: number;
@@ -49,7 +46,7 @@ export function readModelFolder(folder: string): EmbeddingModelFolder {
     .update(JSON.stringify([settings, size, tokenizer]))
     .update(readFileSync(modelFile).subarray(0, 1 << 20))
     .digest('hex');
-  return { modelFile, tokenizer, tokenizerConfig, ...settings, fingerprint };
+  return { modelFile, ...settings, fingerprint };
 }
 
 type Json = Record<string, unknown>;

@@ -2,10 +2,10 @@
 import { lstat, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { throwIfCancelled } from '../../protocol/errors.ts';
-import { formatOf } from '../documents/formats.ts';
+import { formatOf, unreadableFormat } from '../documents/formats.ts';
 import type { IndexSettings } from '../settings.ts';
 import { ignoreFileNames, IgnoreRules } from './ignoreRules.ts';
-import { isInside, lookAt, walkDocuments, type WalkEntry } from './walk.ts';
+import { isInside, lookAt, unknownFormat, walkDocuments, type WalkEntry } from './walk.ts';
 
 /** Whether changes of these files can change what belongs to the index elsewhere: then everything is looked at. */
 export function needsFullWalk(files: readonly string[]): boolean {
@@ -21,7 +21,7 @@ export async function* changedDocuments(
   root: string,
   paths: readonly string[],
   settings: IndexSettings,
-  onGone: (path: string) => void,
+  onGone: (path: string) => Promise<void>,
   signal?: AbortSignal,
 ): AsyncGenerator<WalkEntry> {
   for (const path of new Set(paths)) {
@@ -36,9 +36,13 @@ export async function* changedDocuments(
       rules.ignores(file, stats.isDirectory()) ||
       (await isLeftOut(root, file, settings))
     )
-      onGone(path);
+      await onGone(path);
     else if (stats.isDirectory()) yield* walkDocuments(root, settings, signal, path);
     else if (format && stats.isFile()) yield await lookAt(root, file, format, settings);
+    else if (stats.isFile()) {
+      const unknown = unreadableFormat(path);
+      if (unknown !== undefined) yield { problem: unknownFormat(root, file, unknown) };
+    }
   }
 }
 

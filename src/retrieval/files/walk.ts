@@ -1,10 +1,12 @@
+/** Finding the documents of a workspace folder. */
 import type { Dirent, Stats } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, sep } from 'node:path';
-import { messageOf, throwIfCancelled } from '../../protocol/errors.ts';
-import { formatOf, holdsMedia, type DocumentFormat } from '../documents/formats.ts';
+import { throwIfCancelled } from '../../protocol/errors.ts';
+import { formatOf, holdsMedia, unreadableFormat, type DocumentFormat } from '../documents/formats.ts';
 import type { IndexSettings } from '../settings.ts';
 import { IgnoreRules, toSlashes } from './ignoreRules.ts';
+import { problemOf, type DocumentFailure } from './reasons.ts';
 
 /** A file that is a document by its name and not ignored. */
 export interface FoundFile {
@@ -20,9 +22,8 @@ export interface FoundFile {
 }
 
 /** Something that could not be read, or a document that is too large; the walk goes on. */
-export interface FoundProblem {
+export interface FoundProblem extends DocumentFailure {
   path: string;
-  reason: string;
   /** A folder that could not be listed: what is known of the files below it stays. */
   isFolder: boolean;
 }
@@ -55,7 +56,7 @@ export async function* walkDocuments(
       visited.add(real);
       entries = await readdir(folder, { withFileTypes: true });
     } catch (error) {
-      yield { problem: { path: relativePath(root, folder), reason: reasonOf(error), isFolder: true } };
+      yield { problem: { path: relativePath(root, folder), ...problemOf(error), isFolder: true } };
       return;
     }
     entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
@@ -68,7 +69,10 @@ export async function* walkDocuments(
         if (!rules.ignores(path, true)) folders.push(path);
       } else if (entry.isFile()) {
         const format = formatOf(entry.name, settings.sourceCode);
-        if (format && !rules.ignores(path, false)) yield await lookAt(root, path, format, settings);
+        const unknown = format ? undefined : unreadableFormat(entry.name);
+        if ((!format && unknown === undefined) || rules.ignores(path, false)) continue;
+        if (format) yield await lookAt(root, path, format, settings);
+        else yield { problem: unknownFormat(root, path, unknown!) };
       }
     }
     for (const path of folders.reverse()) pending.push({ folder: path, rules: await rules.enter(path) });
@@ -122,12 +126,17 @@ export async function lookAt(
     const limit = holdsMedia(format) ? settings.maxMediaBytes : settings.maxTextBytes;
     if (stats.size > limit) {
       const reason = `has ${stats.size} bytes, more than the limit of ${limit}`;
-      return { problem: { path, reason, isFolder: false } };
+      return { problem: { path, kind: 'tooLarge', reason, isFolder: false } };
     }
     return { found: { path, file, format, size: stats.size, mtime: stats.mtimeMs, ctime: stats.ctimeMs } };
   } catch (error) {
-    return { problem: { path, reason: reasonOf(error), isFolder: false } };
+    return { problem: { path, ...problemOf(error), isFolder: false } };
   }
+}
+
+/** A document of a kind that cannot be read. @param reason what it is and what to do */
+export function unknownFormat(root: string, file: string, reason: string): FoundProblem {
+  return { path: relativePath(root, file), kind: 'unknownFormat', reason, isFolder: false };
 }
 
 /** A file inside the root is found (or ignored) where it lies; only links that lead out of it add something. */
@@ -138,19 +147,4 @@ export function isInside(root: string, target: string): boolean {
 
 function relativePath(root: string, path: string): string {
   return toSlashes(relative(root, path));
-}
-
-const plainReasons: Readonly<Record<string, string>> = {
-  EACCES: 'may not be read (permission denied)',
-  EPERM: 'may not be read (not permitted)',
-  ENOENT: 'is gone',
-  EISDIR: 'is a folder',
-  ELOOP: 'is a loop of symbolic links',
-  EIO: 'could not be read (input/output error)',
-};
-
-/** The reason of a failed file operation in words. */
-export function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return plainReasons[code] ?? messageOf(error).split('\n', 1)[0]!;
 }

@@ -1,7 +1,7 @@
 import { throwIfCancelled } from '../../protocol/errors.ts';
 import type { Embedder } from '../embedding/embedder.ts';
 import { passageText } from '../passageText.ts';
-import type { IndexStore } from './store.ts';
+import { parseHeadings, type IndexStore } from './store.ts';
 import type { VectorTable } from './vectors.ts';
 
 /** Chunks per transaction: a few seconds of work at most are lost when the process ends. */
@@ -32,7 +32,7 @@ export async function* embedChunks(
     const texts = rows.map((row) =>
       passageText({
         text: String(row['text']),
-        headings: JSON.parse(String(row['headings'])) as string[],
+        headings: parseHeadings(row['headings']),
         headingLines: Number(row['heading_lines']),
       }),
     );

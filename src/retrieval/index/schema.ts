@@ -1,17 +1,21 @@
-/** The tables of the index and how a database file is opened. */
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
-import { messageOf, UserError } from '../../protocol/errors.ts';
+/** The tables of the index. How a file that holds them is opened: openDatabase.ts. */
 
 /**
  * Stored in the database; an index of an older version is built anew (its contents all come from the files). Raise it
  * for any change of the tables or of the texts that chunk_search is given (search/terms.ts).
  */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
+
+/** Stored in the header of the file: "SPRI". Version 1 had none. */
+export const applicationId = 0x53505249;
+
+/** Tables that an index of every version has. */
+export const indexTables: readonly string[] = ['meta', 'documents', 'files', 'chunks', 'chunk_search'];
 
 /**
- * files      one row per document found on disk; several files of the same name and content share a document
+ * files      one row per document found on disk; several files of the same name and content share a document.
+ *            `problem` says what could not be read of it, `problem_kind` which kind of problem that is; a file that
+ *            was read in part has a document, too
  * documents  a parsed content; `name` is the file's, which is searched with the title; `shape` names the parser and chunk settings that made its chunks
  * chunks     the passages; `embedded` is 1 when chunk_vectors has the chunk's vector (see vectors.ts)
  * chunk_search  BM25; holds no text of its own (rowid = chunks.id). Rows are deleted by giving FTS5 their text again:
@@ -20,7 +24,7 @@ export const schemaVersion = 1;
  *
  * Ids are never used twice (AUTOINCREMENT), so a stale reference can only miss, not hit something else.
  */
-const schema = `
+export const schema = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -37,6 +41,7 @@ const schema = `
     ctime REAL NOT NULL,
     document INTEGER REFERENCES documents (id),
     problem TEXT,
+    problem_kind TEXT,
     UNIQUE (folder, path)
   );
   CREATE INDEX files_by_document ON files (document);
@@ -55,91 +60,8 @@ const schema = `
   CREATE TABLE chunk_vectors (id INTEGER PRIMARY KEY, vector BLOB NOT NULL);
   CREATE VIRTUAL TABLE chunk_search USING fts5 (
     title, body, identifiers,
-    content = '', tokenize = 'porter unicode61 remove_diacritics 2'
+    content = '', tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co'"
   );
   PRAGMA user_version = ${schemaVersion};
+  PRAGMA application_id = ${applicationId};
 `;
-
-export interface OpenedDatabase {
-  database: DatabaseSync;
-  /** Why the index had to be started anew, if it had. */
-  startedAnew?: string;
-}
-
-/**
- * Opens or creates the database of an index. A damaged file, or one of an older schema, is replaced by an empty index:
- * nothing is lost that the next update does not bring back.
- * @throws UserError if the file cannot be opened or was written by a newer version.
- */
-export function openDatabase(file: string): OpenedDatabase {
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    return openOnce(file);
-  } catch (error) {
-    if (!isDamage(error)) {
-      if (error instanceof UserError) throw error;
-      throw new UserError(
-        `The index ${file} cannot be opened: ${messageOf(error)}. Name another file with --index.`,
-      );
-    }
-    setAside(file, 'damaged');
-    return { ...openOnce(file), startedAnew: `the old file was damaged (${messageOf(error)})` };
-  }
-}
-
-/** Whether SQLite says that the file's content is broken, as against locked, missing or not writable. */
-export function isDamage(error: unknown): boolean {
-  const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : -1;
-  return code === 11 /* SQLITE_CORRUPT */ || code === 26; /* SQLITE_NOTADB */
-}
-
-function openOnce(file: string): OpenedDatabase {
-  const database = new DatabaseSync(file, { allowExtension: true });
-  try {
-    database.exec(`
-      PRAGMA busy_timeout = 10000;
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = NORMAL;
-      PRAGMA journal_size_limit = 67108864;
-      PRAGMA cache_size = -32768;
-      PRAGMA temp_store = MEMORY;
-    `);
-    const version = userVersion(database);
-    if (version === 0) createTables(database);
-    if (version > schemaVersion) {
-      throw new UserError(
-        `The index ${file} was written by a newer version (schema ${version}, this version knows ${schemaVersion}). ` +
-          'Update this program, or delete the file to build the index anew.',
-      );
-    }
-    if (version === 0 || version === schemaVersion) return { database };
-    database.close();
-    setAside(file, 'outdated');
-    return { ...openOnce(file), startedAnew: `its schema was version ${version}, now ${schemaVersion}` };
-  } catch (error) {
-    if (database.isOpen) database.close();
-    throw error;
-  }
-}
-
-function createTables(database: DatabaseSync): void {
-  // IMMEDIATE: of two processes that find an empty file, one creates the tables and the other then finds them.
-  database.exec('BEGIN IMMEDIATE');
-  try {
-    if (userVersion(database) === 0) database.exec(schema);
-    database.exec('COMMIT');
-  } catch (error) {
-    database.exec('ROLLBACK');
-    throw error;
-  }
-}
-
-function userVersion(database: DatabaseSync): number {
-  return Number(database.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
-}
-
-/** Moves an unusable index out of the way (one such copy is kept); processes that hold it open keep their view. */
-function setAside(file: string, why: 'damaged' | 'outdated'): void {
-  for (const suffix of ['-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true });
-  renameSync(file, `${file}.${why}`);
-}

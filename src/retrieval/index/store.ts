@@ -2,7 +2,10 @@
 import { createHash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { posix } from 'node:path';
+import { setImmediate as pause } from 'node:timers/promises';
+import type { FileProblemKind } from '../../protocol/engine.ts';
 import type { Chunk } from '../chunks/chunkDocument.ts';
+import { IndexDamage } from './openDatabase.ts';
 import { identifierTerms, searchableText } from '../search/terms.ts';
 
 /** What is known of a file on disk. */
@@ -12,7 +15,9 @@ export interface FileRow {
   mtime: number;
   ctime: number;
   document: number | null;
+  /** What could not be read; with a document: of a file that was read in part. */
   problem: string | null;
+  problemKind: FileProblemKind | null;
 }
 
 export interface DocumentRow {
@@ -29,6 +34,12 @@ interface ChunkRow {
   heading_lines: number;
   text: string;
 }
+
+/** Milliseconds of a long transaction after which other work of this process has its turn. */
+const turnMilliseconds = 15;
+
+/** Columns of `files` as a FileRow. */
+const fileColumns = 'path, size, mtime, ctime, document, problem, problem_kind AS problemKind';
 
 export class IndexStore {
   readonly database: DatabaseSync;
@@ -58,12 +69,37 @@ export class IndexStore {
       this.database.exec('COMMIT');
       return result;
     } catch (error) {
-      try {
-        this.database.exec('ROLLBACK');
-      } catch {
-        // SQLite has rolled back by itself, as it does when the disk is full.
-      }
+      this.#rollBack();
       throw error;
+    }
+  }
+
+  /**
+   * The same for work in many small steps, the iterations of `work`: between them searches (on a connection of their
+   * own) are answered. The caller starts nothing else on this connection meanwhile.
+   */
+  async transactionInSteps(work: Iterable<unknown>): Promise<void> {
+    this.database.exec('BEGIN IMMEDIATE');
+    try {
+      let started = performance.now();
+      const steps = work[Symbol.iterator]();
+      while (!steps.next().done) {
+        if (performance.now() - started < turnMilliseconds) continue;
+        await pause();
+        started = performance.now();
+      }
+      this.database.exec('COMMIT');
+    } catch (error) {
+      this.#rollBack();
+      throw error;
+    }
+  }
+
+  #rollBack(): void {
+    try {
+      this.database.exec('ROLLBACK');
+    } catch {
+      // SQLite has rolled back by itself, as it does when the disk is full.
     }
   }
 
@@ -84,16 +120,24 @@ export class IndexStore {
   }
 
   files(folder: string): Map<string, FileRow> {
-    const rows = this.prepare(
-      'SELECT path, size, mtime, ctime, document, problem FROM files WHERE folder = ?',
-    ).all(folder) as unknown as FileRow[];
+    const rows = this.prepare(`SELECT ${fileColumns} FROM files WHERE folder = ?`).all(
+      folder,
+    ) as unknown as FileRow[];
     return new Map(rows.map((row) => [row.path, row]));
   }
 
   file(folder: string, path: string): FileRow | undefined {
-    return this.prepare(
-      'SELECT path, size, mtime, ctime, document, problem FROM files WHERE folder = ? AND path = ?',
-    ).get(folder, path) as unknown as FileRow | undefined;
+    return this.prepare(`SELECT ${fileColumns} FROM files WHERE folder = ? AND path = ?`).get(
+      folder,
+      path,
+    ) as unknown as FileRow | undefined;
+  }
+
+  /** Any of the files that have a document. */
+  fileOfDocument(document: number): FileRow | undefined {
+    return this.prepare(`SELECT ${fileColumns} FROM files WHERE document = ? LIMIT 1`).get(
+      document,
+    ) as unknown as FileRow | undefined;
   }
 
   /** The path itself and all below it, as far as they are in the index. */
@@ -102,14 +146,6 @@ export class IndexStore {
     return this.prepare('SELECT path FROM files WHERE folder = ? AND (path = ? OR (path > ? AND path < ?))')
       .all(folder, path, `${path}/`, `${path}0`)
       .map((row) => String(row['path']));
-  }
-
-  /** Forgets all files, documents and chunks, but not their vectors. */
-  clear(): void {
-    this.database.exec(`
-      DELETE FROM files; DELETE FROM chunks; DELETE FROM documents;
-      INSERT INTO chunk_search (chunk_search) VALUES ('delete-all');
-    `);
   }
 
   contentHash(): string {
@@ -124,17 +160,19 @@ export class IndexStore {
 
   saveFile(folder: string, row: FileRow): void {
     this.prepare(
-      `INSERT INTO files (folder, path, size, mtime, ctime, document, problem) VALUES (?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO files (folder, path, size, mtime, ctime, document, problem, problem_kind)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (folder, path) DO UPDATE SET size = excluded.size, mtime = excluded.mtime,
-         ctime = excluded.ctime, document = excluded.document, problem = excluded.problem`,
-    ).run(folder, row.path, row.size, row.mtime, row.ctime, row.document, row.problem);
+         ctime = excluded.ctime, document = excluded.document, problem = excluded.problem,
+         problem_kind = excluded.problem_kind`,
+    ).run(folder, row.path, row.size, row.mtime, row.ctime, row.document, row.problem, row.problemKind);
   }
 
-  /** Forgets a file, and its document if no other file has it. */
-  removeFile(folder: string, path: string): void {
+  /** Forgets a file, and its document if no other file has it, a passage a step. */
+  *removeFile(folder: string, path: string): Generator<undefined> {
     const row = this.file(folder, path);
     this.prepare('DELETE FROM files WHERE folder = ? AND path = ?').run(folder, path);
-    if (row?.document != null) this.removeDocumentIfUnused(row.document);
+    if (row?.document != null) yield* this.removeDocumentIfUnused(row.document);
   }
 
   folders(): string[] {
@@ -172,18 +210,21 @@ export class IndexStore {
     this.prepare('UPDATE documents SET hash = ?, shape = ? WHERE id = ?').run(hash, shape, id);
   }
 
-  removeDocumentIfUnused(id: number): void {
+  *removeDocumentIfUnused(id: number): Generator<undefined> {
     if (this.usersOf(id) > 0) return;
     const name = this.#nameOf(id);
-    for (const row of this.#chunkRows(id)) this.#deleteChunk(name, row);
+    for (const row of this.#chunkRows(id)) {
+      this.#deleteChunk(name, row);
+      yield;
+    }
     this.prepare('DELETE FROM documents WHERE id = ?').run(id);
   }
 
   /**
    * Makes `chunks` the chunks of a document. Those that were there before keep their row and so their vector: after an
-   * edit only the passages that it touched are indexed and embedded again.
+   * edit only the passages that it touched are indexed and embedded again. A passage a step.
    */
-  setChunks(document: number, chunks: readonly Chunk[]): void {
+  *setChunks(document: number, chunks: readonly Chunk[]): Generator<undefined> {
     const name = this.#nameOf(document);
     const old = new Map<string, ChunkRow[]>();
     for (const row of this.#chunkRows(document)) {
@@ -193,6 +234,7 @@ export class IndexStore {
       else old.set(key, [row]);
     }
     for (const chunk of chunks) {
+      yield;
       const headings = JSON.stringify(chunk.headings);
       const kept = old.get(`${headings}\0${chunk.text}`)?.shift();
       if (!kept) {
@@ -210,7 +252,10 @@ export class IndexStore {
         );
       }
     }
-    for (const rows of old.values()) for (const row of rows) this.#deleteChunk(name, row);
+    for (const row of [...old.values()].flat()) {
+      this.#deleteChunk(name, row);
+      yield;
+    }
   }
 
   #chunkRows(document: number): ChunkRow[] {
@@ -237,8 +282,17 @@ export class IndexStore {
     this.prepare('DELETE FROM chunks WHERE id = ?').run(id);
     this.prepare(
       "INSERT INTO chunk_search (chunk_search, rowid, title, body, identifiers) VALUES ('delete', ?, ?, ?, ?)",
-    ).run(id, ...searchTexts(name, JSON.parse(headings) as string[], text));
+    ).run(id, ...searchTexts(name, parseHeadings(headings), text));
     this.onChunkDeleted?.(id);
+  }
+}
+
+/** The title path as it is stored. @throws IndexDamage */
+export function parseHeadings(stored: unknown): string[] {
+  try {
+    return JSON.parse(String(stored)) as string[];
+  } catch {
+    throw new IndexDamage('a title path is not readable');
   }
 }
 

@@ -1,11 +1,13 @@
 /** Bringing the index up to date with the files. */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { posix } from 'node:path';
+import { createReadStream } from 'node:fs';
 import { throwIfCancelled } from '../../protocol/errors.ts';
-import { chunkDocument, type Chunk } from '../chunks/chunkDocument.ts';
-import { parseDocument, parserVersion } from '../documents/formats.ts';
-import { reasonOf, type FoundFile, type FoundProblem, type WalkEntry } from '../files/walk.ts';
+import type { Chunk } from '../chunks/chunkDocument.ts';
+import { parserVersion } from '../documents/formats.ts';
+import { DocumentProblem } from '../documents/problem.ts';
+import { problemOf, type DocumentFailure } from '../files/reasons.ts';
+import type { FoundFile, FoundProblem, WalkEntry } from '../files/walk.ts';
+import type { DocumentReader } from '../reading/documentReader.ts';
+import { hashOf } from '../reading/readDocument.ts';
 import type { IndexSettings } from '../settings.ts';
 import type { UpdateCounts } from '../types.ts';
 import type { FileRow, IndexStore } from './store.ts';
@@ -31,6 +33,7 @@ export interface FolderUpdate {
   store: IndexStore;
   folder: string;
   settings: IndexSettings;
+  reader: DocumentReader;
   /** Text of a document that is being edited and not saved, by relative path. */
   openText: (path: string) => string | undefined;
   signal?: AbortSignal | undefined;
@@ -63,10 +66,11 @@ export async function* updateFolder(
     const written = batch;
     batch = [];
     bytes = 0;
-    const lost = store.transaction(() => written.filter((file) => !write(update, file)));
+    const lost: PendingFile[] = [];
+    await store.transactionInSteps(writeAll(update, written, lost));
     for (const { found } of lost) {
       const again = await read(update, found!, store.file(folder, found!.path));
-      if (again) store.transaction(() => write(update, again));
+      if (again) await store.transactionInSteps(writeAll(update, [again], []));
     }
     started = Date.now();
   };
@@ -100,7 +104,7 @@ export async function* updateFolder(
   for (let start = 0; start < gone.length; start += 500) {
     throwIfCancelled(update.signal);
     const some = gone.slice(start, start + 500);
-    store.transaction(() => some.forEach((path) => store.removeFile(folder, path)));
+    await store.transactionInSteps(removeAll(store, folder, some));
     counts.removed += some.length;
     yield;
   }
@@ -122,7 +126,8 @@ async function read(
     before.size === found.size &&
     before.mtime === found.mtime &&
     before.ctime === found.ctime;
-  if (sameTimes && (before.problem !== null || current?.shape === shape)) return undefined;
+  const isKnown = current ? current.shape === shape : before?.problem !== null;
+  if (sameTimes && isKnown) return undefined;
   // The content of an open editor is not on disk: without times, the next update reads the file.
   const racy = openText !== undefined || Date.now() - Math.max(found.mtime, found.ctime) < racyMilliseconds;
   const row: FileRow = {
@@ -132,38 +137,88 @@ async function read(
     ctime: racy ? -1 : found.ctime,
     document: before?.document ?? null,
     problem: null,
+    problemKind: null,
   };
   try {
-    const bytes =
-      openText === undefined ? await readFile(found.file, { signal: update.signal }) : Buffer.from(openText);
-    // The name is part of the content: it is searched with the title.
-    const hash = createHash('sha256')
-      .update(`${posix.basename(found.path)}\0`)
-      .update(bytes)
-      .digest('hex');
+    const hash = await hashOfContent(found, openText, update.signal);
     const known = store.documentByHash(hash);
     if (known?.shape === shape) {
-      const unchanged = before?.document === known.id && before.problem === null;
+      // What could not be read of a content is the same for every file that has it.
+      const twin = before?.document === known.id ? before : store.fileOfDocument(known.id);
+      const problem = { problem: twin?.problem ?? null, problemKind: twin?.problemKind ?? null };
+      const unchanged = before?.document === known.id && before.problem === problem.problem;
       if (unchanged && before.mtime === row.mtime && before.ctime === row.ctime) return undefined;
-      return { found, row, changed: !unchanged, content: { hash } };
+      return { found, row: { ...row, ...problem }, changed: !unchanged, content: { hash } };
     }
-    const document = await parseDocument(found.format, found.path, bytes);
-    return { found, row, changed: true, content: { hash, chunks: chunkDocument(document, settings) } };
+    const source = openText === undefined ? { file: found.file } : { text: openText };
+    const { format, path } = found;
+    const document = await update.reader.read(
+      { format, path, source, chunkWords: settings.chunkWords },
+      update.signal,
+    );
+    const { problem, ...content } = document;
+    return { found, row: { ...row, ...columnsOf(problem) }, changed: true, content };
   } catch (error) {
     throwIfCancelled(update.signal);
-    return problemRow(row, reasonOf(error), before);
+    if (!isOfThisFile(error)) throw error;
+    return problemRow(row, problemOf(error), before);
   }
 }
 
-function problemFile(problem: FoundProblem, before: FileRow | undefined): PendingFile | undefined {
-  const row = { path: problem.path, size: 0, mtime: -1, ctime: -1, document: null, problem: problem.reason };
-  return problemRow(row, problem.reason, before);
+/** As the reader makes it, in small steps: a large file does not keep searches waiting. */
+async function hashOfContent(
+  found: FoundFile,
+  openText: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const hash = hashOf(found.path);
+  if (openText !== undefined) return hash.update(openText).digest('hex');
+  for await (const bytes of createReadStream(found.file, { signal })) hash.update(bytes as Buffer);
+  return hash.digest('hex');
 }
 
-function problemRow(row: FileRow, reason: string, before: FileRow | undefined): PendingFile | undefined {
-  const changed = before?.problem !== reason;
+/** Whether an error says something of the document, as against the program that reads documents. */
+function isOfThisFile(error: unknown): boolean {
+  if (error instanceof DocumentProblem) return true;
+  return error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code));
+}
+
+function columnsOf(problem: DocumentFailure | undefined): Pick<FileRow, 'problem' | 'problemKind'> {
+  return { problem: problem?.reason ?? null, problemKind: problem?.kind ?? null };
+}
+
+function problemFile(problem: FoundProblem, before: FileRow | undefined): PendingFile | undefined {
+  const row = { path: problem.path, size: 0, mtime: -1, ctime: -1, document: null };
+  return problemRow({ ...row, ...columnsOf(problem) }, problem, before);
+}
+
+function problemRow(
+  row: FileRow,
+  problem: DocumentFailure,
+  before: FileRow | undefined,
+): PendingFile | undefined {
+  const changed = before?.problem !== problem.reason || before.document !== null;
   if (!changed && before.mtime === row.mtime && before.ctime === row.ctime) return undefined;
-  return { changed, row: { ...row, document: null, problem: reason } };
+  return { changed, row: { ...row, document: null, ...columnsOf(problem) } };
+}
+
+/** @param lost receives the files that must be read again: see `write` */
+function* writeAll(
+  update: FolderUpdate,
+  files: readonly PendingFile[],
+  lost: PendingFile[],
+): Generator<undefined> {
+  for (const file of files) {
+    if (!(yield* write(update, file))) lost.push(file);
+    yield;
+  }
+}
+
+export function* removeAll(store: IndexStore, folder: string, paths: Iterable<string>): Generator<undefined> {
+  for (const path of paths) {
+    yield* store.removeFile(folder, path);
+    yield;
+  }
 }
 
 /**
@@ -171,7 +226,10 @@ function problemRow(row: FileRow, reason: string, before: FileRow | undefined): 
  * @returns false if the file was to share a document that a file before it in the batch has just changed: then nothing
  * is written, and the file must be read again
  */
-function write({ store, folder, settings }: FolderUpdate, { row, content }: PendingFile): boolean {
+function* write(
+  { store, folder, settings }: FolderUpdate,
+  { row, content }: PendingFile,
+): Generator<undefined, boolean> {
   const previous = store.file(folder, row.path)?.document ?? null;
   const shape = shapeOf(settings);
   let document: number | null = null;
@@ -187,9 +245,9 @@ function write({ store, folder, settings }: FolderUpdate, { row, content }: Pend
     } else {
       document = store.insertDocument(content.hash, row.path, shape);
     }
-    if (content.chunks && same?.shape !== shape) store.setChunks(document, content.chunks);
+    if (content.chunks && same?.shape !== shape) yield* store.setChunks(document, content.chunks);
   }
   store.saveFile(folder, { ...row, document });
-  if (previous !== null && previous !== document) store.removeDocumentIfUnused(previous);
+  if (previous !== null && previous !== document) yield* store.removeDocumentIfUnused(previous);
   return true;
 }

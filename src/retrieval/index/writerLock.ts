@@ -1,6 +1,9 @@
+/** One process at a time updates an index. */
+import { rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CancelledError } from '../../protocol/errors.ts';
+import { isDamage } from './openDatabase.ts';
 
 /** Milliseconds between two attempts while another process indexes. */
 const retryAfter = 200;
@@ -18,13 +21,17 @@ export class WriterLock {
   }
 
   /** The lock, or undefined if another holds it now. */
-  static tryAcquire(indexFile: string): WriterLock | undefined {
+  static tryAcquire(indexFile: string, isFirst = true): WriterLock | undefined {
     const database = new DatabaseSync(`${indexFile}.lock`);
     try {
       database.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE');
       return new WriterLock(database);
     } catch (error) {
       database.close();
+      if (isDamage(error) && isFirst) {
+        rmSync(`${indexFile}.lock`); // It holds nothing.
+        return WriterLock.tryAcquire(indexFile, false);
+      }
       if (
         error instanceof Error &&
         'errcode' in error &&

@@ -1,3 +1,4 @@
+/** Search by words. */
 import type { IndexStore } from '../index/store.ts';
 import { matchExpression, queryTerms } from './terms.ts';
 
@@ -10,6 +11,10 @@ export const columnWeights: readonly [title: number, body: number, identifiers: 
  */
 const mostOccurrences = 20_000;
 const termsKept = 2;
+
+/** Terms of a query that are looked for, the rarest in the index; and how many are counted to know which these are. */
+const mostTerms = 64;
+const mostCounted = 1024;
 
 export interface ScoredChunk {
   id: number;
@@ -42,13 +47,20 @@ export function searchBm25(
   return rows.map((row) => ({ id: Number(row['id']), score: -Number(row['score']) }));
 }
 
-/** The terms that occur, rarest first, as many as `mostOccurrences` allows. */
+/** The terms that occur, rarest first, as many as `mostTerms` and `mostOccurrences` allow. */
 function tellingTerms(store: IndexStore, terms: readonly string[]): string[] {
-  const counting = store.prepare('SELECT count(*) AS n FROM chunk_search WHERE chunk_search MATCH ?');
-  const counted = terms
+  const counting = store.prepare(
+    `SELECT count(*) AS n FROM
+       (SELECT 1 FROM chunk_search WHERE chunk_search MATCH ? LIMIT ${mostOccurrences + 1})`,
+  );
+  // A question stands at the beginning or at the end of what is pasted with it.
+  const half = mostCounted / 2;
+  const considered = terms.length <= mostCounted ? terms : [...terms.slice(0, half), ...terms.slice(-half)];
+  const counted = considered
     .map((term) => ({ term, chunks: Number(counting.get(matchExpression([term]))?.['n']) }))
     .filter(({ chunks }) => chunks > 0)
-    .sort((a, b) => a.chunks - b.chunks);
+    .sort((a, b) => a.chunks - b.chunks)
+    .slice(0, mostTerms);
   let occurrences = 0;
   return counted
     .filter(({ chunks }, place) => {

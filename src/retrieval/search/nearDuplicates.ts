@@ -1,5 +1,7 @@
 /** Passages that say the same: copies of a file, versions of a page, boilerplate. */
 
+import { normalise } from './normalise.ts';
+
 /** Two passages are near-duplicates if this share of their distinct words is common to both. */
 const commonShare = 0.9;
 
@@ -8,7 +10,13 @@ export interface WordSet {
 }
 
 export function wordSet(text: string): WordSet {
-  return { words: new Set(text.toLowerCase().match(/[\p{L}\p{N}]+/gu)) };
+  return {
+    words: new Set(
+      normalise(text)
+        .toLowerCase()
+        .match(/[\p{L}\p{M}\p{N}]+/gu),
+    ),
+  };
 }
 
 /**

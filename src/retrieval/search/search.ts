@@ -1,6 +1,7 @@
-import picomatch from 'picomatch';
+/** A search: by words, by vectors or both. */
 import { UserError } from '../../protocol/errors.ts';
-import type { IndexStore } from '../index/store.ts';
+import { globMatcher } from '../files/glob.ts';
+import { parseHeadings, type IndexStore } from '../index/store.ts';
 import { searchBm25, type ScoredChunk } from './bm25.ts';
 import { fuseRanks } from './fusion.ts';
 import { areNearDuplicates, wordSet, type WordSet } from './nearDuplicates.ts';
@@ -67,7 +68,7 @@ function ranksOf(chunks: readonly ScoredChunk[]): Map<number, number> {
 }
 
 function pathMatcher(glob: string | readonly string[]): (path: string) => boolean {
-  return picomatch(typeof glob === 'string' ? glob : [...glob], { dot: true });
+  return globMatcher(typeof glob === 'string' ? [glob] : glob);
 }
 
 function documentsMatching(store: IndexStore, glob: string | readonly string[]): number[] {
@@ -114,7 +115,7 @@ function loadCandidates(
       rank: 0,
       bm25Rank: null,
       vectorRank: null,
-      headings: JSON.parse(String(row['headings'])) as string[],
+      headings: parseHeadings(row['headings']),
       headingLines: Number(row['heading_lines']),
       folder: String(row['folder']),
       duplicates: [],

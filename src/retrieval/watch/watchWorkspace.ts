@@ -70,6 +70,8 @@ export async function watchWorkspace(
 function isIgnoredAtTop(path: string, roots: readonly string[], rules: readonly IgnoreRules[]): boolean {
   const index = roots.findIndex((root) => path.startsWith(join(root, '/')));
   if (index === -1 || ignoreFileNames.some((name) => path.endsWith(name))) return false;
-  const relative = toSlashes(path.slice(roots[index]!.length + 1));
-  return rules[index]!.ignores(path, false) || rules[index]!.ignores(path, true) || relative === '';
+  const names = toSlashes(path.slice(roots[index]!.length + 1)).split('/');
+  const above = names.slice(0, -1).map((_, place) => join(roots[index]!, ...names.slice(0, place + 1)));
+  const isIgnored = (each: string, isFolder: boolean) => rules[index]!.ignores(each, isFolder);
+  return above.some((folder) => isIgnored(folder, true)) || isIgnored(path, false) || isIgnored(path, true);
 }

@@ -1,7 +1,14 @@
 /** Training data, one JSON object per line: questions with passages and answers, or raw pieces of text. */
 import { UserError } from '../../protocol/errors.ts';
 import type { Passage } from '../../protocol/passages.ts';
-import { readAnswers, readDataLines, readPassages, type JsonObject } from '../dataFile.ts';
+import {
+  noAnswers,
+  readAnswers,
+  readDataLines,
+  readPassages,
+  type DataLine,
+  type JsonObject,
+} from '../dataFile.ts';
 
 export interface QuestionItem {
   kind: 'question';
@@ -26,6 +33,8 @@ export interface TrainingData {
   items: TrainingItem[];
   /** SHA-256 of the file in hexadecimal. */
   sha256: string;
+  /** Questions without an answer, which there is nothing to learn from. */
+  leftOut: number;
 }
 
 /**
@@ -35,11 +44,14 @@ export interface TrainingData {
  */
 export async function readTrainingData(file: string): Promise<TrainingData> {
   const { lines, sha256 } = await readDataLines(file);
-  const items = lines.map(({ record, where }) => {
-    const item = 'completion' in record ? readRaw(record, where) : readQuestion(record, where);
+  const items = lines.map((line) => {
+    const { record, where } = line;
+    const item = 'completion' in record ? readRaw(record, where) : readQuestion(line);
     return { ...item, where };
   });
-  return { items, sha256 };
+  const answered = items.filter((item) => item.kind === 'raw' || item.answers.length > 0);
+  if (answered.length === 0) throw noAnswers(lines);
+  return { items: answered, sha256, leftOut: items.length - answered.length };
 }
 
 function readRaw(record: JsonObject, where: string): RawItem {
@@ -51,7 +63,8 @@ function readRaw(record: JsonObject, where: string): RawItem {
   return { kind: 'raw', prefix, suffix, completion };
 }
 
-function readQuestion(record: JsonObject, where: string): QuestionItem {
+function readQuestion(line: DataLine): QuestionItem {
+  const { record, where } = line;
   const { question } = record;
   if (typeof question !== 'string' || question.trim() === '') {
     throw new UserError(
@@ -59,6 +72,6 @@ function readQuestion(record: JsonObject, where: string): QuestionItem {
         '{"question", "golden_answers"} or {"prefix", "suffix", "completion"}.',
     );
   }
-  const answers = readAnswers(record, where);
+  const answers = readAnswers(line);
   return { kind: 'question', question, answers, passages: readPassages(record, where) };
 }

@@ -1,14 +1,16 @@
 /** Ending a run before its last step: its best rows so far become the file. */
 import { rm } from 'node:fs/promises';
 import { exists } from '../../checkpoint/files.ts';
-import { readSafetensors, readTensor } from '../../checkpoint/safetensors.ts';
+import { readSafetensors } from '../../checkpoint/safetensors.ts';
 import { writeVirtualTokens } from '../../checkpoint/virtualTokens.ts';
+import { readState } from './state.ts';
 import { statePath } from './trainer.ts';
 
 /**
  * Writes the best rows of an interrupted run, or the last ones if nothing was validated, and removes its state.
  * @param path the virtual tokens that the run was to write
  * @returns whether there were rows to write
+ * @throws UserError if the state is damaged
  */
 export async function finishTraining(
   path: string,
@@ -17,11 +19,11 @@ export async function finishTraining(
   const state = statePath(path);
   if (!(await exists(state))) return false;
   const { tensors, metadata: saved } = await readSafetensors(state);
-  const tensor = tensors.get('bestRows') ?? tensors.get('rows');
-  if (!tensor) return false;
-  const progress = JSON.parse(saved['progress'] ?? '{}') as { step?: number; best?: { step: number } };
-  const steps = String(progress.best?.step ?? progress.step ?? 0);
-  await writeVirtualTokens(path, await readTensor(tensor), tensor.shape[1]!, { ...metadata, steps });
+  const saving = await readState(state, saved['fingerprint'] ?? '');
+  const width = tensors.get('rows')?.shape[1];
+  if (!saving || width === undefined) return false;
+  const steps = String(saving.best?.step ?? saving.step);
+  await writeVirtualTokens(path, saving.best?.rows ?? saving.rows, width, { ...metadata, steps });
   await rm(state, { force: true });
   return true;
 }

@@ -1,6 +1,6 @@
 /** The log of a run: its events, one JSON object per line. */
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
-import type { TrainingEvent } from '../../protocol/training.ts';
+import { parseEvents, type TrainingEvent } from '../../protocol/training.ts';
 
 /**
  * Passes events through and appends each to the file. A resumed run drops what an interrupted one logged after its
@@ -19,12 +19,6 @@ export async function* logged(
 
 async function keepUntil(path: string, step: number, resumed: boolean): Promise<void> {
   const text = resumed ? await readFile(path, 'utf8').catch(() => '') : '';
-  const lines = text.split('\n').filter((line) => {
-    try {
-      return (JSON.parse(line) as TrainingEvent).step <= step;
-    } catch {
-      return false; // the empty end, or a line that was being written when the run was killed
-    }
-  });
-  await writeFile(path, lines.map((line) => `${line}\n`).join(''));
+  const events = parseEvents(text).filter((event) => event.step <= step);
+  await writeFile(path, events.map((event) => `${JSON.stringify(event)}\n`).join(''));
 }

@@ -1,7 +1,10 @@
 /** What a run needs to go on after it was interrupted, in one file that is replaced as a whole. */
+import { createHash } from 'node:crypto';
+import * as v from 'valibot';
 import { exists } from '../../checkpoint/files.ts';
 import { readSafetensors, readTensor, writeSafetensors } from '../../checkpoint/safetensors.ts';
 import { UserError } from '../../protocol/errors.ts';
+import { count, finite, parseValidated } from '../../protocol/schema.ts';
 
 export interface TrainingState {
   /** Steps done. */
@@ -19,9 +22,12 @@ export interface TrainingState {
 }
 
 /** The part that is not tensors. */
-type Progress = Pick<TrainingState, 'step' | 'validatedStep' | 'validationsWithoutGain'> & {
-  best?: { step: number; loss: number };
-};
+const progressSchema = v.object({
+  step: count,
+  validatedStep: count,
+  validationsWithoutGain: count,
+  best: v.optional(v.object({ step: count, loss: finite })),
+});
 
 /**
  * @param fingerprint what the run depends on: a run with another one cannot go on from this state
@@ -34,6 +40,7 @@ export async function writeState(
 ): Promise<void> {
   const { rows, firstMoments, secondMoments, best, ...counters } = state;
   const tensors = { rows, firstMoments, secondMoments, ...(best && { bestRows: best.rows }) };
+  const progress = JSON.stringify({ ...counters, best: best && { step: best.step, loss: best.loss } });
   await writeSafetensors(
     path,
     Object.entries(tensors).map(([name, data]) => ({
@@ -44,14 +51,15 @@ export async function writeState(
     })),
     {
       fingerprint,
-      progress: JSON.stringify({ ...counters, best: best && { step: best.step, loss: best.loss } }),
+      progress,
+      checksum: checksumOf(progress, Object.values(tensors)),
     },
   );
 }
 
 /**
  * The saved state, undefined if there is none.
- * @throws UserError if it belongs to a run with other settings, data or model
+ * @throws UserError if it belongs to a run with other settings, data or model, or is damaged
  */
 export async function readState(path: string, fingerprint: string): Promise<TrainingState | undefined> {
   if (!(await exists(path))) return undefined;
@@ -67,12 +75,27 @@ export async function readState(path: string, fingerprint: string): Promise<Trai
     if (!location) throw new UserError(`${path} is damaged: it lacks "${name}". Start training anew.`);
     return readTensor(location);
   };
-  const { best, ...counters } = JSON.parse(metadata['progress'] ?? '{}') as Progress;
+  const progress = metadata['progress'] ?? '';
+  const { best, ...counters } = parseValidated(progressSchema, progress, `${path} is damaged: its progress`);
+  const rows = await tensor('rows');
+  const firstMoments = await tensor('firstMoments');
+  const secondMoments = await tensor('secondMoments');
+  const bestRows = best && (await tensor('bestRows'));
+  const all = [rows, firstMoments, secondMoments, ...(bestRows ? [bestRows] : [])];
+  if (metadata['checksum'] !== checksumOf(progress, all)) {
+    throw new UserError(`${path} is damaged: its checksum differs. Start training anew.`);
+  }
   return {
-    ...counters,
-    best: best && { ...best, rows: await tensor('bestRows') },
-    rows: await tensor('rows'),
-    firstMoments: await tensor('firstMoments'),
-    secondMoments: await tensor('secondMoments'),
+    ...{ ...counters, rows, firstMoments, secondMoments },
+    best: best && { ...best, rows: bestRows! },
   };
+}
+
+/** Of everything that training goes on from. */
+function checksumOf(progress: string, tensors: readonly Float32Array[]): string {
+  const hash = createHash('sha256').update(progress);
+  for (const { buffer, byteOffset, byteLength } of tensors) {
+    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  }
+  return hash.digest('hex');
 }

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { writeVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { AdamW, clipGradients, gradientNorm } from '../../decoder/adamW.ts';
 import type { Decoder } from '../../decoder/decoder.ts';
@@ -58,7 +59,7 @@ export async function* trainVirtualTokens(
   signal?: AbortSignal,
 ): AsyncGenerator<TrainingEvent> {
   const { decoder, settings, items, validationItems = [] } = run;
-  checkSettings(settings, decoder.checkpoint.config.maxPositionEmbeddings);
+  checkSettings(settings, contextLength(decoder.checkpoint.config));
   if (items.length === 0) throw new UserError('There are no examples to train on.');
   const training = await TrainingSession.open(
     decoder.checkpoint,

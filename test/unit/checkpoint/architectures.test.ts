@@ -141,8 +141,8 @@ describe('architectures', () => {
     ],
     [
       'partial rotation',
-      { ...gemma3, partial_rotary_factor: 0.5 },
-      /partial_rotary_factor is not supported for Gemma 3/,
+      { ...gemma3, rope_scaling: { rope_type: 'linear', factor: 8, partial_rotary_factor: 0.5 } },
+      /"partial_rotary_factor" is 0\.5; expected 1/,
     ],
     [
       'a layer type too few',
@@ -192,7 +192,7 @@ describe('Gemma 3 beside a vision model', () => {
     );
     assert.throws(
       () => parse({ ...whole, quantization_config: { quant_method: 'awq' } }),
-      /quantised \(awq\)/,
+      /quantization_config: "bits" is missing/,
     );
   });
 

@@ -13,7 +13,7 @@ import { statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../../../src/protocol/errors.ts';
 import { openCheckpoint } from '../../../src/checkpoint/checkpoint.ts';
-import { readTensor } from '../../../src/checkpoint/safetensors.ts';
+import { readTensor, type TensorToWrite } from '../../../src/checkpoint/safetensors.ts';
 import {
   removeFolder,
   temporaryFolder,
@@ -141,13 +141,47 @@ describe('checkpoint folders', () => {
       shape: [size],
       data: new Float32Array(size),
     });
-    const tied = { ...tinyConfig, tie_word_embeddings: true };
-    // lm_head stays in the file although the model is tied.
     const tensors = [...tinyTensors(), extra('model.layers.0.self_attn.rotary_emb.inv_freq', 2)];
-    await writeCheckpoint(folder, tied, tensors as ReturnType<typeof tinyTensors>);
+    await writeCheckpoint(folder, tinyConfig, tensors as ReturnType<typeof tinyTensors>);
     const checkpoint = await openCheckpoint(folder);
-    assert.ok(!checkpoint.tensors.has('lm_head.weight'));
-    assert.equal(checkpoint.tensors.size, 2 + 2 * 9);
+    assert.equal(checkpoint.tensors.size, 3 + 2 * 9);
+  });
+
+  describe('a tied model whose files hold a head', () => {
+    const tied = { ...tinyConfig, tie_word_embeddings: true };
+    const embeddings = (): TensorToWrite & { data: Float32Array } =>
+      tinyTensors(tied)[0] as TensorToWrite & { data: Float32Array };
+    const withHead = (head: Partial<TensorToWrite>): Promise<void> =>
+      writeCheckpoint(folder, tied, [
+        ...tinyTensors(tied),
+        { ...embeddings(), ...head, name: 'lm_head.weight' },
+      ]);
+
+    it('leaves out a copy of the embeddings, in whatever type', async () => {
+      for (const dtype of ['F32', 'F16', 'BF16'] as const) {
+        await withHead({ dtype });
+        const checkpoint = await openCheckpoint(folder);
+        assert.ok(checkpoint.config.tieWordEmbeddings);
+        assert.ok(!checkpoint.ownHead);
+        assert.ok(!checkpoint.tensors.has('lm_head.weight'));
+        assert.equal(checkpoint.tensors.size, 2 + 2 * 9);
+      }
+    });
+
+    it('takes a head that differs, though by the last value only', async () => {
+      const data = embeddings().data.slice();
+      data[data.length - 1]! += 1;
+      await withHead({ data });
+      const checkpoint = await openCheckpoint(folder);
+      assert.ok(!checkpoint.config.tieWordEmbeddings);
+      assert.ok(checkpoint.ownHead);
+      assert.deepEqual(await readTensor(checkpoint.tensors.get('lm_head.weight')!), data);
+    });
+
+    it('refuses a head of another shape', async () => {
+      await withHead({ shape: [16, 32] });
+      await refused(/lm_head\.weight is \[16, 32\], expected \[32, 16\]/);
+    });
   });
 
   it('asks for safetensors where there are only torch weights, and for weights where there are none', async () => {

@@ -147,8 +147,6 @@ describe('model configurations', () => {
       const rope = { theta: 5000, partialRotaryFactor: 1, ...expected };
       assert.deepEqual(parse({ rope_scaling: written, rope_theta: 5000 }).ropes, [rope, rope]);
       assert.deepEqual(parse({ rope_parameters: { ...written, rope_theta: 5000 } }).ropes, [rope, rope]);
-      const nested = { full_attention: { ...written, rope_theta: 5000 } };
-      assert.deepEqual(parse({ rope_parameters: nested }).ropes, [rope, rope]);
     }
   });
 
@@ -181,13 +179,22 @@ describe('model configurations', () => {
       { rope_scaling: { type: 'spiral' } },
       /"type" is "spiral"; expected one of default, linear/,
     ],
+    [
+      'parameters per layer type where all layers rotate alike',
+      { rope_parameters: { full_attention: { rope_type: 'default', rope_theta: 5000 } } },
+      /per layer type are not supported for this architecture/,
+    ],
     ['a missing factor', { rope_scaling: { rope_type: 'linear' } }, /"factor" is missing/],
     [
       'factors of the wrong length',
       { rope_scaling: { type: 'longrope', short_factor: [1], long_factor: [1, 2] } },
       /"short_factor".*expected 2 numbers/,
     ],
-    ['an odd rotation', { partial_rotary_factor: 0.3 }, /partial_rotary_factor 0\.3/],
+    [
+      'an odd rotation',
+      { ...as('Phi3ForCausalLM'), partial_rotary_factor: 0.3 },
+      /partial_rotary_factor 0\.3/,
+    ],
     [
       'another activation',
       { hidden_act: 'gelu' },

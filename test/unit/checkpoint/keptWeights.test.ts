@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import { openCheckpoint } from '../../../src/checkpoint/checkpoint.ts';
-import { keptOf, listKept, removeKept } from '../../../src/checkpoint/quantized/kept.ts';
+import { keptOf, listKept, removeKept, removeOrphans } from '../../../src/checkpoint/quantized/kept.ts';
 import { preparedWeights } from '../../../src/checkpoint/quantized/store.ts';
 
 describe('quantised weights that are kept', () => {
@@ -35,6 +35,10 @@ describe('quantised weights that are kept', () => {
     assert.ok(kept[0]!.sources.every((source) => source.endsWith('.safetensors')));
     rmSync(join(model, 'model.safetensors'));
     assert.equal((await listKept(root))[0]!.hasSources, false);
+    assert.equal(await removeOrphans(join(folder, 'mod'), root), 0);
+    assert.equal((await listKept(root)).length, 1);
+    assert.equal(await removeOrphans(model, root), kept[0]!.bytes);
+    assert.deepEqual(await listKept(root), []);
     await removeKept(kept);
     assert.deepEqual(await listKept(root), []);
     assert.ok(existsSync(join(root, 'other/file')));

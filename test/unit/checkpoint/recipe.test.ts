@@ -3,11 +3,8 @@ import assert from 'node:assert/strict';
 import { parseModelConfig } from '../../../src/checkpoint/config.ts';
 import { expectedTensors } from '../../../src/checkpoint/layers.ts';
 import type { BlockEncoding } from '../../../src/checkpoint/quantized/blocks.ts';
-import {
-  plannedTensors,
-  recipeOf,
-  type PreparedPrecision,
-} from '../../../src/checkpoint/quantized/recipe.ts';
+import type { PreparedPrecision } from '../../../src/checkpoint/quantized/folders.ts';
+import { plannedTensors, recipeOf } from '../../../src/checkpoint/quantized/recipe.ts';
 import type { BlockType, Checkpoint, TensorLocation } from '../../../src/checkpoint/types.ts';
 
 const config = {

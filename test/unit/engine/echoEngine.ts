@@ -1,11 +1,14 @@
 /** An engine program for the supervisor's tests: does what the search query says. */
+import { readFile } from 'node:fs/promises';
 import { createMessageConnection, IPCMessageReader, IPCMessageWriter } from 'vscode-jsonrpc/node';
 import { type Handlers, serve } from '../../../src/engine/channel.ts';
+import { noteOpenFiles, whileOpening } from '../../../src/engine/openFiles.ts';
 import type { IndexSummary } from '../../../src/protocol/engine.ts';
-import { CancelledError, UserError } from '../../../src/protocol/errors.ts';
+import { CancelledError, messageOf, UserError } from '../../../src/protocol/errors.ts';
 
 const connection = createMessageConnection(new IPCMessageReader(process), new IPCMessageWriter(process));
 let opened = 'nothing';
+noteOpenFiles(process.argv[3]);
 const summary: IndexSummary = { files: 0, chunks: 0, updatedAt: null, contentHash: null, errors: [] };
 
 const unused = (): Promise<never> => Promise.reject(new Error('not used here'));
@@ -23,6 +26,7 @@ const handlers: Handlers<'index'> = {
   },
   search: ({ query }, { signal }) => {
     if (query === 'crash') process.exit(3);
+    if (query === 'stick') for (;;);
     if (query === 'hang') {
       return new Promise((_, reject) => {
         signal.addEventListener('abort', () => {
@@ -49,8 +53,33 @@ const handlers: Handlers<'index'> = {
   listAdapters: unused,
   removeAdapters: unused,
   listInstalled: unused,
+  listLocalModels: unused,
   inspectModels: unused,
-  inspectTokenFiles: unused,
+  // Files whose content is "crash" end the process.
+  inspectTokenFiles: ({ paths }) =>
+    Promise.all(
+      paths.map(async (path) => {
+        const nothing = {
+          path,
+          name: '',
+          source: 'folder',
+          rows: 0,
+          hiddenSize: 0,
+          dtype: '',
+          sha256: '',
+        } as const;
+        try {
+          const text = await whileOpening(path, async () => {
+            const content = await readFile(path, 'utf8');
+            if (content === 'crash') process.exit(4);
+            return content;
+          });
+          return { ...nothing, name: text };
+        } catch (error) {
+          return { ...nothing, problem: messageOf(error) };
+        }
+      }),
+    ),
 };
 serve<'index'>(connection, handlers);
 connection.listen();

@@ -1,15 +1,25 @@
 import assert from 'node:assert/strict';
-import { getPriority } from 'node:os';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'mocha';
-import { EngineStoppedError, type EngineState, EngineSupervisor } from '../../../src/engine/supervisor.ts';
+import {
+  EngineStoppedError,
+  type EngineState,
+  EngineSupervisor,
+  type SupervisorOptions,
+} from '../../../src/engine/supervisor.ts';
 import { CancelledError, UserError } from '../../../src/protocol/errors.ts';
 
 describe('the supervisor of an engine process', () => {
   let supervisor: EngineSupervisor<'index'>;
   const states: EngineState[] = [];
 
-  function start(restartDelaysMs?: number[], idleMs = 0): EngineSupervisor<'index'> {
+  function start(
+    restartDelaysMs?: number[],
+    idleMs = 0,
+    more: Partial<SupervisorOptions> = {},
+  ): EngineSupervisor<'index'> {
     states.length = 0;
     supervisor = new EngineSupervisor('index', {
       program: join(import.meta.dirname, 'echoEngine.ts'),
@@ -17,6 +27,7 @@ describe('the supervisor of an engine process', () => {
       stopWhenIdleMs: () => idleMs,
       log: () => undefined,
       onStateChange: (state) => states.push(state),
+      ...more,
     });
     return supervisor;
   }
@@ -133,13 +144,108 @@ describe('the supervisor of an engine process', () => {
     assert.equal(await search('a'), 'nothing');
   });
 
-  it('a success between crashes clears the count', async () => {
-    start([1, 1]);
+  it('a quiet time between crashes clears the count, an answer does not', async () => {
+    start([1, 1], 0, { settledMs: 400 });
     for (let crash = 0; crash < 4; crash++) {
       await assert.rejects(search('crash'), EngineStoppedError);
       await search('a');
+      await new Promise((resolve) => setTimeout(resolve, 500));
     }
     assert.equal(supervisor.state, 'running');
+    supervisor.dispose();
+    start([1, 1]);
+    for (let crash = 0; crash < 2; crash++) {
+      await assert.rejects(search('crash'), EngineStoppedError);
+      await search('a');
+    }
+    await assert.rejects(search('crash'), /stays down/);
+  });
+
+  it('ends a process that is stuck when its request is cancelled, and answers again', async () => {
+    start([1, 1], 0, { reactionMs: 300 });
+    await search('a');
+    const abort = new AbortController();
+    const stuck = search('stick', abort.signal);
+    const waiting = search('a');
+    const before = supervisor.processId;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    abort.abort();
+    await assert.rejects(stuck, CancelledError);
+    await assert.rejects(waiting, /did not react for 0\.3 seconds after a request was cancelled/);
+    assert.equal(await search('a'), 'nothing');
+    assert.notEqual(supervisor.processId, before);
+  });
+
+  it('leaves a process alone that takes messages while it finishes what was cancelled', async () => {
+    start([1, 1], 0, { reactionMs: 300 });
+    const abort = new AbortController();
+    const hanging = search('hang', abort.signal);
+    await search('a');
+    const before = supervisor.processId;
+    abort.abort();
+    await assert.rejects(hanging, CancelledError);
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    assert.equal(supervisor.processId, before);
+  });
+
+  describe('with files that end the process', () => {
+    let folder: string;
+    let paths: string[];
+    before(() => {
+      folder = mkdtempSync(join(tmpdir(), 'spring-open-files-'));
+      mkdirSync(join(folder, 'notes'));
+      paths = ['good', 'crash', 'fine', 'crash'].map((content, index) => {
+        const path = join(folder, `${String(index)}.pt`);
+        writeFileSync(path, content);
+        return path;
+      });
+    });
+    after(() => rmSync(folder, { recursive: true }));
+
+    const look = async (): Promise<[name: string, problem: string | undefined][]> => {
+      for (;;) {
+        try {
+          const found = await supervisor.request('inspectTokenFiles', { paths });
+          return found.map(({ name, problem }) => [name, problem]);
+        } catch (error) {
+          assert.ok(error instanceof EngineStoppedError);
+          assert.match(error.message, /exit code 4 while it opened .*[13]\.pt; it is being restarted/);
+          ended++;
+        }
+      }
+    };
+    let ended = 0;
+
+    it('opens each twice at most, and all others', async () => {
+      const notesFolder = join(folder, 'notes');
+      start([1, 1], 0, { notesFolder, programArguments: [notesFolder] });
+      ended = 0;
+      const found = await look();
+      assert.equal(ended, 4);
+      assert.deepEqual(
+        found.map(([name]) => name),
+        ['good', '', 'fine', ''],
+      );
+      assert.match(found[1]![1]!, /1\.pt ended the engine 2 times.*Replace the file.*Restart Engine/);
+      assert.equal(supervisor.state, 'running');
+      // Also a process that is started later knows.
+      await assert.rejects(search('crash'), EngineStoppedError);
+      await look();
+      assert.equal(ended, 4);
+      assert.equal(readdirSync(notesFolder).length, 2, 'what could be opened leaves no note');
+    });
+
+    it('opens them again when they have changed, or when the user restarts the engine', async () => {
+      const notesFolder = join(folder, 'notes');
+      start([1, 1], 0, { notesFolder, programArguments: [notesFolder] });
+      writeFileSync(paths[1]!, 'repaired');
+      ended = 0;
+      assert.deepEqual((await look())[1], ['repaired', undefined]);
+      assert.equal(ended, 0);
+      supervisor.restart();
+      await look();
+      assert.equal(ended, 2);
+    });
   });
 
   it('says so when the program does not exist', async () => {

@@ -30,6 +30,24 @@ describe('metrics', () => {
     for (const [text, expected] of cases) assert.equal(normalizeAnswer(text), expected, text);
   });
 
+  it("splits where Python's str.split() does", () => {
+    // Values of FlashRAG's normalize_answer in Python 3.11.
+    const cases: [string, string][] = [
+      ['new\u0085york', 'new york'],
+      ['new\u001fyork', 'new york'],
+      ['new\u001cyork', 'new york'],
+      ['\ufeffyork', '\ufeffyork'],
+      ['new\ufeffyork', 'new\ufeffyork'],
+      ['a\u00a0new\u2003\u3000york\u200b', 'new york\u200b'],
+      ['\u0085the\u001d', ''],
+      ['new\u180eyork\u2060', 'new\u180eyork\u2060'],
+    ];
+    for (const [text, expected] of cases) assert.equal(normalizeAnswer(text), expected, JSON.stringify(text));
+    assert.equal(exactMatch('New\u0085York', ['new york']), 1);
+    assert.equal(exactMatch('York', ['\ufeffYork']), 0);
+    assert.equal(tokenOverlap('new\u001eyork', ['york']).recall, 1);
+  });
+
   it('exact match: any gold answer, normalised', () => {
     assert.equal(exactMatch('The Beatles.', ['Rolling Stones', 'beatles']), 1);
     assert.equal(exactMatch('Beatles, the band', ['beatles']), 0);

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'mocha';
-import { memoryWarning } from '../../../src/extension/models/memoryWarning.ts';
+import { ggufItems, repositoryText } from '../../../src/extension/models/ggufItems.ts';
+import { fileMemoryWarning, memoryWarning } from '../../../src/extension/models/memoryWarning.ts';
 import { modelSections, type PickSection } from '../../../src/extension/models/modelItems.ts';
 import { progressText } from '../../../src/extension/models/progressText.ts';
 import { tokenFileSections } from '../../../src/extension/models/tokenFileItems.ts';
@@ -13,6 +14,7 @@ import { loadCatalogue } from '../../../src/hub/catalogue.ts';
 import { HubError, type HubProblem } from '../../../src/hub/hubError.ts';
 import { overview, type OverviewRow } from '../../../src/hub/overview.ts';
 import type { ModelInfo, TokenFileInfo } from '../../../src/protocol/comparison.ts';
+import type { LocalModel } from '../../../src/protocol/localModels.ts';
 import { UserError } from '../../../src/protocol/errors.ts';
 
 const own = {
@@ -24,6 +26,7 @@ const own = {
   downloadBytes: 5e9,
 };
 const catalogue = loadCatalogue([own]);
+const cacheDir = '/hub';
 const gigabyte = 1e9;
 /** A laptop. */
 const memory = { available: 6 * gigabyte, total: 8 * gigabyte };
@@ -33,6 +36,7 @@ const demo: ModelInfo = {
   ...{ id: 'demo', name: 'demo', folder: '/extension/media/demo', source: 'built-in', architecture: 'Llama' },
   ...{ hiddenSize: 128, numLayers: 5, contextLength: 512, weightBytes: 2.3e6, fingerprint: 'f' },
 };
+const anyMemory = { native: 1e8, f32: 1e9, int8: 3e8, int4: 2e8 };
 const mistral: ModelInfo = { ...demo, id: 'mistral-7b-v0.1', name: 'mistral-7b-v0.1', hiddenSize: 4096 };
 const tokenFile = (name: string, hiddenSize: number, backbone?: string): TokenFileInfo => ({
   ...{ path: `/files/${name}`, name, source: 'folder', rows: 50, hiddenSize, dtype: 'float32', sha256: 'x' },
@@ -53,14 +57,26 @@ describe('the quick pick of models', () => {
   it('has sections by state and memory, with size, licence, gate and embedding file', async () => {
     const rows = await rowsOfEmptyCache();
     const folder = { ...demo, id: '/models/mine', name: 'mine', folder: '/models/mine' };
-    const sections = modelSections({ rows, known: [demo, folder], current: 'demo', catalogue });
+    const sections = modelSections({
+      rows,
+      local: [],
+      known: [demo, folder],
+      current: 'demo',
+      catalogue,
+      cacheDir,
+    });
     const shown = listing(sections);
     assert.deepEqual(Object.keys(shown), [
       'On this machine',
+      'A file or folder of yours',
       'From the Hugging Face Hub',
       'Need more memory than this machine has',
-      'Elsewhere',
     ]);
+    assert.deepEqual(
+      shown['A file or folder of yours']!.map((line) => line.split(' | ')[0]),
+      ['file-binary A local .gguf file…', 'folder-opened A local folder…'],
+    );
+    assert.match(shown['From the Hugging Face Hub']!.at(-1)!, /Another Hub repository…/);
     assert.deepEqual(
       shown['On this machine']!.map((line) => line.split(' | ')[0]),
       ['check Demo model (built in)', 'folder mine'],
@@ -91,7 +107,7 @@ describe('the quick pick of models', () => {
       if (row.entry.id === 'smollm2-135m-instruct') return { ...row, state: 'downloaded', diskBytes: 271e6 };
       return row;
     });
-    const sections = modelSections({ rows, known: [], current: null, catalogue });
+    const sections = modelSections({ rows, local: [], known: [], current: null, catalogue, cacheDir });
     const unfinished = sections.find(({ title }) => title === 'Unfinished downloads')!.items;
     assert.deepEqual(
       unfinished.map(({ label, description, choice, removable }) => [
@@ -103,6 +119,141 @@ describe('the quick pick of models', () => {
     assert.equal(smol!.description, 'downloaded, 271 MB · Apache-2.0');
     assert.deepEqual([smol!.choice.kind, smol!.removable], ['here', true]);
     assert.equal(sections[0]!.items[0]!.removable, false);
+  });
+});
+
+describe('models of other programs in the quick pick', () => {
+  const local = (name: string, changes: Partial<LocalModel> = {}): LocalModel => ({
+    ...{ name, otherNames: [], store: 'Ollama', path: `/store/${name}`, bytes: 98e6, architecture: 'llama' },
+    ...{ quantization: 'Q4_1', parameters: 135e6, contextLength: 8192, chat: true, memoryBytes: 454e6 },
+    ...{ fit: 'runs', problem: null, ...changes },
+  });
+
+  it('stand under "On this machine"; what cannot run comes last, with its reason', async () => {
+    const rows = (await rowsOfEmptyCache()).map((row): OverviewRow =>
+      row.entry.id === 'gemma-3-1b-it-gguf'
+        ? { ...row, state: 'downloaded', path: '/hub/gemma-Q4_K_M.gguf', diskBytes: 806e6 }
+        : row,
+    );
+    const models = [
+      local('ollama:smollm2:135m', { otherNames: ['ollama:smollm2:latest'] }),
+      local('lm-studio:p/m/base', { store: 'LM Studio', chat: false, fit: 'tight' }),
+      local('ollama:huge:latest', { bytes: 40e9, memoryBytes: 42e9, fit: 'too-large' }),
+      local('ollama:far:cloud', { path: null, bytes: 0, problem: "It runs in Ollama's cloud." }),
+      local('ggml-org/gemma-3-1b-it-GGUF:Q4_K_M', {
+        store: 'Hugging Face Hub',
+        path: '/hub/gemma-Q4_K_M.gguf',
+      }),
+    ];
+    const used = { ...demo, id: 'ollama:smollm2:135m', name: 'x', folder: '/store/ollama:smollm2:135m' };
+    const file = { ...demo, id: '/files/own.gguf', name: 'own', folder: '/files/own.gguf' };
+    const input = { rows, local: models, catalogue, cacheDir, current: 'ollama:smollm2:latest' };
+    const sections = modelSections({ ...input, known: [demo, used, { ...file, memory: anyMemory }] });
+    const shown = listing(sections);
+    assert.deepEqual(
+      sections.map(({ title }) => title),
+      [
+        'On this machine',
+        'A file or folder of yours',
+        'From the Hugging Face Hub',
+        'Need more memory than this machine has',
+        'On this machine, but not to be used',
+      ],
+    );
+    // Each file once: what the list has downloaded, and what was used before, are not listed again.
+    assert.deepEqual(shown['On this machine']!.slice(1), [
+      'chip Gemma 3 1B Instruct, GGUF | downloaded, 806 MB · Gemma | runs here in the quantisation of its file, about 1.2 GB of memory',
+      'check ollama:smollm2:135m | Ollama · 98 MB · Q4_1 | runs here, about 454 MB of memory · ollama:smollm2:latest',
+      'chip lm-studio:p/m/base | LM Studio · 98 MB · Q4_1 · base model | runs here if other programs make room: about 454 MB of memory',
+      'chip own | GGUF file · 2.3 MB · Llama | /files/own.gguf',
+    ]);
+    assert.match(
+      shown['Need more memory than this machine has']![0]!,
+      /^warning ollama:huge:latest \| Ollama · 40 GB .*: 42 GB$/,
+    );
+    const [far] = sections.at(-1)!.items;
+    assert.deepEqual(
+      [far!.icon, far!.description, far!.choice],
+      [
+        'circle-slash',
+        'Ollama · Q4_1',
+        { kind: 'misfit', message: "ollama:far:cloud cannot be used. It runs in Ollama's cloud." },
+      ],
+    );
+  });
+
+  it("a GGUF file of the Hub's cache that nobody lists can be removed, those of other programs cannot", async () => {
+    const path = join(cacheDir, 'models--a--b/snapshots/0/b-Q8_0.gguf');
+    const models = [
+      local('a/b:Q8_0', { store: 'Hugging Face Hub', path }),
+      local('c/d:Q8_0', {
+        store: 'llama.cpp',
+        path: '/cache/llama.cpp/models--c--d/snapshots/0/d-Q8_0.gguf',
+      }),
+      local('ollama:x:1b'),
+      local('e/f:F16', { path: join(cacheDir, 'f-F16.gguf'), problem: 'A part is missing.' }),
+    ];
+    const rows = await rowsOfEmptyCache();
+    const sections = modelSections({ rows, local: models, known: [], current: null, catalogue, cacheDir });
+    const items = sections.flatMap((section) => section.items).filter(({ removable }) => removable === true);
+    assert.deepEqual(
+      items.map(({ label, choice }) => [
+        label,
+        choice.kind,
+        'row' in choice && [choice.row?.entry.repository, choice.row?.entry.file],
+      ]),
+      [
+        ['a/b:Q8_0', 'here', ['a/b', 'Q8_0']],
+        ['e/f:F16', 'misfit', ['e/f', 'F16']],
+      ],
+    );
+  });
+
+  it('quantisations of a repository: the recommended first, with sizes and memory', () => {
+    const files = [
+      ...[
+        { path: 'b-Q8_0.gguf', size: 8e9 },
+        { path: 'b-Q4_0.gguf', size: 4e9 },
+        { path: 'b-Q2_K.gguf', size: 2e9 },
+      ],
+      ...[
+        { path: 'mmproj.gguf', size: 1e9 },
+        { path: 'README.md', size: 100 },
+      ],
+    ];
+    assert.deepEqual(
+      ggufItems(files, memory).map(({ icon, label, description, tag }) => [
+        `${icon} ${label}`,
+        description,
+        tag,
+      ]),
+      [
+        ['star Q2_K', '2.0 GB, recommended', 'Q2_K'],
+        ['cloud-download Q4_0', '4.0 GB', 'Q4_0'],
+        ['warning Q8_0', '8.0 GB', 'Q8_0'],
+      ],
+    );
+    assert.match(ggufItems(files, memory).at(-1)!.detail, /^needs more memory than this machine has: 10 GB$/);
+  });
+
+  it('addresses of pages name repositories and files', () => {
+    const typed: Record<string, string> = {
+      ' a/b ': 'a/b',
+      'a/b:Q4_0': 'a/b:Q4_0',
+      'https://hub.example/a/b?x=1': 'a/b',
+      'https://hub.example/a/b/tree/main': 'a/b',
+      'https://hub.example/a/b/blob/main/x/c-Q4_0.gguf': 'a/b:x/c-Q4_0.gguf',
+      'https://hub.example/a/b/resolve/v1/c.gguf?download=true': 'a/b@v1:c.gguf',
+    };
+    for (const [text, expected] of Object.entries(typed)) assert.equal(repositoryText(text), expected, text);
+  });
+
+  it('a file that the machine cannot hold is warned of', () => {
+    assert.equal(fileMemoryWarning('S', 1e9, memory), null);
+    assert.match(
+      fileMemoryWarning('L', 42e9, memory)!,
+      /^L needs about 42 GB of memory, and this machine has 8\.0 GB/,
+    );
   });
 });
 

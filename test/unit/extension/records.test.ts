@@ -98,6 +98,23 @@ describe('experiment records', () => {
     assert.deepEqual(record.variants[0]!.prompt, [{ text: 'p' }, { virtualTokens: 7 }, { text: 'q' }]);
   });
 
+  it('name no model and no file that is not known here', () => {
+    const record = recordOf(answered(), context);
+    const elsewhere = { ...record, model: { ...record.model, id: '/downloads/of-somebody' } };
+    const shown = stateOfRecord(elsewhere, '/r.spring.json', answered());
+    assert.equal(shown.inputs.model, null);
+    assert.equal(shown.inputs.tokenFile, '/a.pt');
+    const file = { ...record.tokenFile!, path: '/downloads/of-somebody.pt' };
+    const moved = stateOfRecord({ ...record, tokenFile: file }, '/r.spring.json', answered());
+    assert.equal(moved.inputs.tokenFile, '/a.pt', 'the same tokens under the name that they have here');
+    const other = stateOfRecord(
+      { ...record, tokenFile: { ...file, sha256: 's2' } },
+      '/r.spring.json',
+      answered(),
+    );
+    assert.equal(other.inputs.tokenFile, null);
+  });
+
   it('say what has changed since', () => {
     const state = answered();
     const record = recordOf(state, context);
@@ -120,12 +137,30 @@ describe('experiment records', () => {
 
   it('that are none are refused with one clear message', () => {
     const record = recordOf(answered(), context);
+    /** The record with one field replaced. */
+    const changed = (path: string, value: unknown): string => {
+      const copy = structuredClone(record) as unknown;
+      const names = path.split('.');
+      const last = names.pop()!;
+      const owner = names.reduce((object, name) => (object as Record<string, unknown>)[name], copy);
+      (owner as Record<string, unknown>)[last] = value;
+      return JSON.stringify(copy);
+    };
     for (const [text, expected] of [
       ['{', /not valid JSON/],
       ['null', /not an experiment record/],
       ['{"format":"other"}', /not an experiment record/],
       [JSON.stringify({ ...record, version: 9 }), /version 9/],
-      [JSON.stringify({ ...record, variants: undefined }), /variants missing/],
+      [JSON.stringify({ ...record, variants: undefined }), /damaged: "variants" is missing/],
+      [JSON.stringify({ ...record, settings: null }), /damaged: "settings" .*found null/],
+      [changed('variants.0.tokens', undefined), /"variants\.0\.tokens" is missing/],
+      [changed('variants.0.tokens.0.text', 7), /"variants\.0\.tokens\.0\.text" .*a text.*found 7/],
+      [changed('variants.0.id', 'spring:7; rm'), /"variants\.0\.id"/],
+      [changed('model.requestedDevice', 'tpu'), /"model\.requestedDevice"/],
+      [changed('passages.0.rank', -1), /"passages\.0\.rank"/],
+      [changed('settings.maxNewTokens', 1e12), /"settings\.maxNewTokens"/],
+      [changed('model.id', 'm'.repeat(5000)), /"model\.id"/],
+      ['['.repeat(100_000), /not valid JSON/],
     ] as const) {
       assert.throws(
         () => parseRecord(text),

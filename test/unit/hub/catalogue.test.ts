@@ -23,14 +23,16 @@ describe('the catalogue', () => {
     for (const { backbone, hiddenSize } of catalogue.tokenFiles) {
       assert.equal(shapeOf(backbone).hiddenSize, hiddenSize, backbone);
     }
-    for (const { architecture } of catalogue.models) {
-      assert((architectures as readonly unknown[]).includes(architecture), architecture);
+    for (const { architecture, file } of catalogue.models) {
+      // A GGUF file says itself what it is.
+      if (file === undefined)
+        assert((architectures as readonly unknown[]).includes(architecture), architecture);
     }
     assert(catalogue.embeddingModels.length >= 3);
   });
 
   it('sizes agree with the shapes', () => {
-    for (const entry of catalogue.models) {
+    for (const entry of catalogue.models.filter(({ file }) => file === undefined)) {
       const shape = entry.shape!;
       const stored = linearParameters(shape);
       // An untied embedding is stored beside the head; Qwen3 0.6B stores both although they are tied.
@@ -83,6 +85,16 @@ describe('what a name asks to download', () => {
       kind: 'token-file',
       file: 'x.pt',
     });
+    for (const name of ['a/b:Q4_K_M', 'a/b@v1:x/y-Q8_0.gguf']) {
+      const { repository, kind, file } = requestOf(name, catalogue);
+      assert.deepEqual([repository, kind, file], ['a/b', 'chat', name.split(':')[1]]);
+    }
+    assert.equal(requestOf('a/b', catalogue, { file: 'x.gguf' }).kind, 'chat');
+    const gguf = requestOf('gemma-3-1b-it-gguf', catalogue);
+    assert.deepEqual([gguf.repository, gguf.file], ['ggml-org/gemma-3-1b-it-GGUF', 'Q4_K_M']);
+    // Another quantisation than that of the list.
+    const other = requestOf('ggml-org/gemma-3-1b-it-GGUF:Q8_0', catalogue);
+    assert.deepEqual([other.entry, other.file], [undefined, 'Q8_0']);
     assert.throws(() => requestOf('yutaozhu94/SPRING', catalogue), /name one of spring-mistral/);
     assert.throws(() => requestOf('demo', catalogue), /nothing to download/);
     assert.throws(() => requestOf('nothing', catalogue), /neither in the list/);

@@ -38,10 +38,19 @@ describe('names of models', () => {
   });
 
   it('a folder with a config.json is a checkpoint', async () => {
-    await refused(resolveModel(cacheDir), /no config\.json/);
+    await refused(resolveModel(cacheDir), /is no model: it has no config\.json/);
+    const file = join(cacheDir, 'm-Q4_0.gguf');
+    await writeFile(file, 'GGUF');
+    assert.equal(await resolveModel(cacheDir), file);
+    assert.equal(await resolveModel(file), file);
+    await writeFile(join(cacheDir, 'm-Q8_0.gguf'), 'GGUF');
+    await refused(resolveModel(cacheDir), /Of several GGUF files give the one to use/);
     await writeFile(join(cacheDir, 'config.json'), '{}');
     assert.equal(await resolveModel(cacheDir), cacheDir);
-    await refused(resolveModel(join(cacheDir, 'config.json')), /is a file/);
+    await refused(
+      resolveModel(join(cacheDir, 'config.json')),
+      /is not a GGUF file.*give the checkpoint folder/,
+    );
   });
 
   it('an id, a repository and a pinned revision name the snapshot of the cache', async () => {

@@ -54,6 +54,7 @@ function scripted(...texts: string[]): TextGenerator & { messages: string[] } {
   const messages: string[] = [];
   return {
     name: 'scripted',
+    identity: 'scripted here',
     messages,
     generate: (message) => {
       messages.push(message);
@@ -100,6 +101,16 @@ describe('augmenting passages', () => {
     await writeFile(join(folder, name!), '{"passage": "p"');
     const [progress] = await run(['p'], scripted('new', list), options);
     assert.equal(progress!.augmented?.rewrite, 'new');
+  });
+
+  it('does not take what a model of the same name elsewhere has written', async () => {
+    const options = { cacheFolder: folder };
+    await run(['p'], scripted('first words', list), options);
+    const elsewhere = { ...scripted('second words', list), identity: 'scripted elsewhere' };
+    assert.equal((await run(['p'], elsewhere, options))[0]!.augmented?.rewrite, 'second words');
+    assert.equal((await run(['p'], scripted(), options))[0]!.augmented?.rewrite, 'first words');
+    const keys = [scripted(), elsewhere].map((generator) => generatingAugmenter(generator, {}).keyOf('p'));
+    assert.notEqual(keys[0], keys[1]);
   });
 
   it('leaves the thoughts of a model out', async () => {

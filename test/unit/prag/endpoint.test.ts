@@ -117,6 +117,143 @@ describe('an OpenAI-compatible endpoint', () => {
     assert.match(await refusal(generator), /status 400/);
   });
 
+  /** Refuses what `refused` finds in a request, as a server of that kind words it. */
+  const refusing =
+    (status: number, refused: (body: Record<string, unknown>) => unknown): Reply =>
+    (response) => {
+      const answer = refused(seen.at(-1)!.body);
+      (answer === undefined ? json(200, hello) : json(status, JSON.stringify(answer)))(response);
+    };
+
+  it('is asked without the fields that it refuses, or by their new names, from then on', async () => {
+    const openAi = (param: string, message: string): unknown => ({
+      error: { message, type: 'invalid_request_error', param, code: 'unsupported_parameter' },
+    });
+    const kinds: [Reply, Record<string, unknown>][] = [
+      [
+        refusing(400, (body) =>
+          'max_tokens' in body
+            ? openAi(
+                'max_tokens',
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+              )
+            : undefined,
+        ),
+        { max_completion_tokens: 512, max_tokens: undefined, temperature: 0.7, seed: 3 },
+      ],
+      [
+        refusing(400, (body) =>
+          'temperature' in body
+            ? openAi('temperature', "Unsupported value: 'temperature' does not support 0.7 with this model.")
+            : 'max_tokens' in body
+              ? openAi(
+                  'max_tokens',
+                  "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+                )
+              : 'top_k' in body
+                ? { error: { message: 'Unrecognized request argument supplied: top_k', param: null } }
+                : undefined,
+        ),
+        { temperature: undefined, max_completion_tokens: 512, top_k: undefined, seed: 3 },
+      ],
+      [
+        refusing(422, (body) => {
+          const extra = ['top_k', 'seed'].filter((field) => field in body);
+          const detail = extra.map((field) => ({
+            ...{ type: 'extra_forbidden', loc: ['body', field], msg: 'Extra inputs are not permitted' },
+          }));
+          return extra.length > 0 ? { detail } : undefined;
+        }),
+        { top_k: undefined, seed: undefined, max_tokens: 512, temperature: 0.7 },
+      ],
+      [
+        refusing(400, (body) =>
+          'stream' in body ? { message: 'property `stream` is unsupported', loc: null } : undefined,
+        ),
+        { stream: undefined, max_tokens: 512, seed: 3 },
+      ],
+    ];
+    for (const [reply, expected] of kinds) {
+      replies = [reply];
+      const generator = open();
+      assert.equal(await generator.generate('hi', 3), 'hello');
+      for (const [field, value] of Object.entries(expected))
+        assert.equal(seen.at(-1)!.body[field], value, field);
+      const before = seen.length;
+      await generator.generate('hi', 4);
+      assert.equal(seen.length, before + 1, 'it is known now');
+    }
+  });
+
+  it('keeps its fields where they are not what is refused', async () => {
+    for (const message of [
+      "This model's maximum context length is 256 tokens: reduce the messages or max_tokens.",
+      'max_tokens is too large: 512.',
+      'The model `seed` is overloaded.',
+    ]) {
+      replies = [json(400, JSON.stringify({ error: { message } }))];
+      const before = seen.length;
+      assert.match(await refusal(open()), /status 400/);
+      assert.equal(seen.length, before + 1);
+    }
+  });
+
+  it('that points to another server is left, and nothing is sent there', async () => {
+    const elsewhere: unknown[] = [];
+    const other = createServer((request, response) => {
+      elsewhere.push(request.headers);
+      json(200, hello)(response);
+    });
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    try {
+      for (const status of [301, 302, 303, 307, 308]) {
+        for (const location of [
+          `http://127.0.0.1:${port}/v1/chat/completions`,
+          `//localhost:${port}/`,
+          'file:///a',
+        ]) {
+          replies = [json(status, '', { location })];
+          assert.match(await refusal(open()), /which is another server: nothing was sent there/);
+        }
+      }
+      assert.deepEqual(elsewhere, []);
+    } finally {
+      other.close();
+    }
+  });
+
+  it('may point to another place of its own, where the question and the key go along', async () => {
+    replies = [json(308, '', { location: '/v2/chat/completions' }), json(200, hello)];
+    assert.equal(await open().generate('hi', 0), 'hello');
+    assert.equal(seen[1]!.path, '/v2/chat/completions');
+    assert.equal(seen[1]!.headers.authorization, 'Bearer secret');
+    assert.deepEqual(seen[1]!.body, seen[0]!.body);
+    replies = [json(302, '', { location: '/v2/chat/completions' })];
+    assert.match(
+      await refusal(open()),
+      /has moved to http:.*\/v2\/chat\/completions \(302\): give that address/,
+    );
+    replies = [json(307, '', { location: '/v1/chat/completions' })];
+    assert.match(await refusal(open()), /redirects more than 3 times/);
+  });
+
+  it('is another one at another address, whatever its model is called', () => {
+    const identities = [url, url.replace('/v1/', '/v2/'), 'http://other.example/v1'].map(
+      (address) => open({ url: address }).identity,
+    );
+    assert.equal(new Set(identities).size, 3);
+    assert.equal(open({ url: `${url}chat/completions` }).identity, identities[0]);
+    assert.notEqual(open({ model: 'small' }).identity, identities[0]);
+  });
+
+  it('refuses a key that is none without showing it', () => {
+    assert.throws(
+      () => open({ apiKey: 'secret\r\nx-evil: 1' }),
+      (error) => error instanceof UserError && !/secret/.test(error.message),
+    );
+  });
+
   it('may stream although it was asked not to', async () => {
     const events = ['Hel', 'lo'].map(
       (content) => `data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`,
@@ -208,5 +345,10 @@ describe('what a chat server says', () => {
     assert.equal(withoutThoughts('<think>\na</think>\n\nb <think>'), 'b <think>');
     assert.equal(withoutThoughts('<think> no end'), '');
     assert.equal(withoutThoughts(' plain '), 'plain');
+    // The opening tag stood in the server's prompt.
+    assert.equal(withoutThoughts('I keep [the name].\n</think>\n\nOttoline keeps it.'), 'Ottoline keeps it.');
+    assert.equal(withoutThoughts('</think>answer'), 'answer');
+    assert.equal(withoutThoughts('Well. <think>a</think> answer </think> end'), 'answer </think> end');
+    assert.equal(withoutThoughts('a thought</think>'), '');
   });
 });

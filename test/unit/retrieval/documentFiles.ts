@@ -1,4 +1,4 @@
-/** A PDF and a DOCX file made by hand, so that no binary file is kept in the repository. */
+/** PDF and DOCX files made by hand, so that no binary file is kept in the repository. */
 import yazl from 'yazl';
 
 /** One page of text: each entry is a line of its own, with its letter size and distance from the page's bottom. */
@@ -21,6 +21,29 @@ export function makePdf(pages: readonly { text: string; size: number; y: number 
     kids.push(`${objects.length} 0 R`);
   }
   objects[1] = `<< /Type /Pages /Kids [${kids.join(' ')}] /Count ${kids.length} >>`;
+  return pdfOf(objects);
+}
+
+/**
+ * A page in a font that names one of Adobe's tables of character codes and nothing else.
+ * @param codes the text in the encoding of the table, in hexadecimal digits
+ */
+export function makePdfOfCodes(table: string, ordering: string, codes: string): Uint8Array {
+  const content = `BT /F1 12 Tf 72 700 Td <${codes}> Tj ET`;
+  return pdfOf([
+    '<< /Type /Catalog /Pages 2 0 R >>',
+    '<< /Type /Pages /Kids [3 0 R] /Count 1 >>',
+    '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>',
+    `<< /Length ${content.length} >>\nstream\n${content}\nendstream`,
+    `<< /Type /Font /Subtype /Type0 /BaseFont /Some /Encoding /${table} /DescendantFonts [6 0 R] >>`,
+    '<< /Type /Font /Subtype /CIDFontType0 /BaseFont /Some /FontDescriptor 7 0 R ' +
+      `/CIDSystemInfo << /Registry (Adobe) /Ordering (${ordering}) /Supplement 2 >> >>`,
+    '<< /Type /FontDescriptor /FontName /Some /Flags 4 /FontBBox [0 0 1000 1000] /ItalicAngle 0 /Ascent 800 ' +
+      '/Descent -200 /CapHeight 700 /StemV 80 >>',
+  ]);
+}
+
+function pdfOf(objects: readonly string[]): Uint8Array {
   let file = '%PDF-1.4\n';
   const offsets = objects.map((body, index) => {
     const offset = file.length;
@@ -35,13 +58,18 @@ export function makePdf(pages: readonly { text: string; size: number; y: number 
 }
 
 /** A Word document; `style` is a paragraph style such as Heading1. */
-export async function makeDocx(paragraphs: readonly { text: string; style?: string }[]): Promise<Uint8Array> {
+export function makeDocx(paragraphs: readonly { text: string; style?: string }[]): Promise<Uint8Array> {
   const body = paragraphs
     .map(
       ({ text, style }) =>
         `<w:p>${style ? `<w:pPr><w:pStyle w:val="${style}"/></w:pPr>` : ''}<w:r><w:t>${text}</w:t></w:r></w:p>`,
     )
     .join('');
+  return makeDocxOf(body);
+}
+
+/** @param body the content of w:body */
+export async function makeDocxOf(body: string): Promise<Uint8Array> {
   const main = 'application/vnd.openxmlformats-officedocument.wordprocessingml';
   const office = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships';
   const packageNamespace = 'http://schemas.openxmlformats.org/package/2006';

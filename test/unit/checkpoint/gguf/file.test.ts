@@ -185,13 +185,17 @@ describe('GGUF files', () => {
   });
 
   it('reads no more than a header can have, however large the file is', async () => {
-    const start = ggufBytes({ metadata: [['k', Buffer.concat([uint32(9), uint32(8), uint64(10_000_000)])]] });
-    const path = write(start);
+    const texts = (count: number): Buffer =>
+      ggufBytes({ metadata: [['k', Buffer.concat([uint32(9), uint32(8), uint64(count)])]] });
+    const path = write(texts(10_000_000));
     truncateSync(path, 2 ** 36); // zeros: ten million empty texts
     await assert.rejects(
       openGguf(path),
       /the value of "k" would end 80000049 bytes into its header; at most 67108864/,
     );
+    writeFileSync(path, texts(2_000_000));
+    truncateSync(path, 2 ** 36);
+    await assert.rejects(openGguf(path), /"k" is a list of 2000000 texts; at most 524288 are read/);
     writeFileSync(path, ggufBytes({ metadata: [['k', Buffer.concat([uint32(8), uint64(2n ** 30n)])]] }));
     truncateSync(path, 2 ** 36);
     await assert.rejects(openGguf(path), /bytes into its header; at most 67108864 are read/);

@@ -180,7 +180,7 @@ describe('torch files', () => {
     writeFileSync(path, flipped);
     await refused(path, /damaged \(checksum differs\)/);
     writeFileSync(path, sound.subarray(50)); // cut in the middle of a name
-    await refused(path, /its pickle is broken/);
+    await refused(path, /it is not a torch file/);
     await refused(
       await zip(pickle(tensor()), { folder: 'a/b' }),
       /a zip file, but not of torch \(no data\.pkl\)/,
@@ -188,6 +188,62 @@ describe('torch files', () => {
     await refused(await zip(Buffer.concat([pickle(tensor()), bytes('x')])), /bytes follow its pickle/);
     await refused(await zip(pickle(tensor()), { records: { byteorder: 'big' } }), /big-endian/);
     assert.deepEqual(await read(await zip(pickle(tensor()), { compress: true })), [['', [2, 3], matrix]]);
+  });
+
+  /** A sound file, with Zip64 records that say where its directory lies. */
+  async function zip64({ locator = 0n, directory = 0n, entries = 0n }): Promise<string> {
+    const path = await zip(pickle(tensor()));
+    const sound = readFileSync(path);
+    const end = sound.subarray(sound.length - 22);
+    const record = Buffer.alloc(56);
+    record.write('PK\x06\x06', 'latin1');
+    record.writeBigUInt64LE(44n, 4);
+    record.writeBigUInt64LE(entries || BigInt(end.readUInt16LE(10)), 32);
+    record.writeBigUInt64LE(directory || BigInt(end.readUInt32LE(16)), 48);
+    const found = Buffer.alloc(20);
+    found.write('PK\x06\x07', 'latin1');
+    found.writeBigUInt64LE(locator || BigInt(sound.length - 22), 8);
+    writeFileSync(path, Buffer.concat([sound.subarray(0, sound.length - 22), record, found, end]));
+    return path;
+  }
+
+  /** A sound file whose directory entry of data.pkl points elsewhere. */
+  async function displaced(field: 20 | 24 | 42, value: bigint): Promise<string> {
+    const path = await zip(pickle(tensor()));
+    const sound = readFileSync(path);
+    const start = sound.readUInt32LE(sound.length - 6);
+    const entry = Buffer.from(sound.subarray(start, start + 46));
+    const name = sound.subarray(start + 46, start + 46 + entry.readUInt16LE(28));
+    // Sizes of stored records must agree, so both are moved.
+    const fields = field === 42 ? [42] : [20, 24];
+    for (const place of fields) entry.writeUInt32LE(0xffffffff, place);
+    const extra = Buffer.alloc(4 + 8 * fields.length);
+    extra.writeUInt16LE(1);
+    extra.writeUInt16LE(8 * fields.length, 2);
+    fields.forEach((_, index) => extra.writeBigUInt64LE(value, 4 + 8 * index));
+    entry.writeUInt16LE(extra.length + entry.readUInt16LE(30), 30);
+    const rest = sound.subarray(start + 46 + name.length);
+    writeFileSync(path, Buffer.concat([sound.subarray(0, start), entry, name, extra, rest]));
+    return path;
+  }
+
+  it('reads Zip64 fields and refuses those that point out of the file', async () => {
+    assert.deepEqual(await read(await zip64({})), [['', [2, 3], matrix]]);
+    for (const position of [2n ** 20n, 2n ** 53n - 1n, 2n ** 53n + 2n ** 40n, 2n ** 63n, 2n ** 64n - 1n]) {
+      await refused(await zip64({ locator: position }), /zip structure is broken.*points to byte/);
+      await refused(await zip64({ directory: position }), /zip structure is broken.*points to byte/);
+      await refused(await displaced(42, position), /zip structure is broken.*points to byte/);
+      await refused(await displaced(20, position), /at most 33554432 are read|file bounds/);
+    }
+    await refused(await zip64({ entries: 2n ** 60n }), /it has 1152921504606847000 records/);
+    await refused(await zip64({ entries: 7n }), /zip structure is broken/);
+  });
+
+  it('refuses a directory of endless names', async () => {
+    const records = Object.fromEntries(
+      Array.from({ length: 300 }, (_, index) => [`${'n'.repeat(65_000)}${String(index)}`, '']),
+    );
+    await refused(await zip(pickle(tensor()), { records }), /names of its records are too long/);
   });
 
   it('does not unpack a zip bomb', async () => {
@@ -235,7 +291,31 @@ describe('torch files', () => {
     await refused(folder, /is not a file/);
     await refused(legacy(Buffer.alloc(0)), /it is empty/);
     await refused(legacy(Buffer.from('version https://git-lfs.github.com/spec/v1\n')), /git-lfs pointer/);
-    await refused(legacy(Buffer.from('<html><body>404</body></html>')), /not a torch file/);
+    const npy = Buffer.from(`\x93NUMPY\x01\x00v\x00{${' '.repeat(117)}\n${'\0'.repeat(16)}`, 'latin1');
+    for (const [content, message] of [
+      [Buffer.from('<html><body>404</body></html>'), /is a web page.*download it again/],
+      [Buffer.from('\n<!DOCTYPE html>\n<p>'), /is a web page/],
+      [npy, /is a NumPy file; save the tensor with torch\.save or as safetensors/],
+      [Buffer.from('[1, 2, 3]'), /is a JSON file/],
+      [Buffer.from('{"a": [0.5]}'), /is a JSON file/],
+      [Buffer.from('\x89HDF\r\n\x1a\n', 'latin1'), /is an HDF5 file/],
+      [Buffer.from('GGUF\x03\0\0\0'), /is a GGUF file/],
+      [Buffer.from('\x1f\x8b\x08\0\0', 'latin1'), /compressed with gzip/],
+      [Buffer.from('%PDF-1.7\n'), /is a PDF document/],
+      [
+        Buffer.from('# Harbor notes, of the first week\n'),
+        /it is not a torch file; expected what torch\.save writes/,
+      ],
+      [Buffer.from('LICENCE: MIT\n'), /not a torch file|pickle is broken|integer that is none/],
+      [Buffer.from('just bytes \xff\xfe', 'latin1'), /not a torch file/],
+    ] as const) {
+      await refused(legacy(content), message);
+    }
+    const path = await writeZip(join(folder, 'arrays.pt'), Buffer.alloc(0), {
+      records: { 'rows.npy': npy },
+      folder: 'a/b',
+    });
+    await refused(path, /is a NumPy archive \(\.npz\)/);
   });
 
   it('refuses tensors that are nested absurdly deep', async () => {
