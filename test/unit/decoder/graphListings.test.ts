@@ -107,7 +107,7 @@ function* graphsOf(checkpoint: Checkpoint): Generator<{ title: string; graph: Gr
           { activations, lora, attention },
         );
         const title = `inference, ${attention}, ${weights}${lora ? ', LoRA' : ''}`;
-        const written = ['inference, slots, stored', 'inference, fused, int4, LoRA'].includes(title);
+        const written = ['inference, blocks, stored', 'inference, fused, int4, LoRA'].includes(title);
         yield { title, graph, written };
       }
     }
