@@ -114,7 +114,8 @@ export class Prefill {
   }
 
   /**
-   * The tree's stretches, each behind what it follows. A branch's sequence is forked when its stretch is asked for.
+   * The tree's stretches, each behind what it follows. The branch of the most prompts goes on with its trunk's sequence;
+   * then the others are forked from it, each when its stretch is asked for. `null`: what was asked for must be run.
    * @param position where `sequence` ends once all stretches before are run
    * @param shared how many of those positions the group's first prompt did not pay for
    */
@@ -123,7 +124,7 @@ export class Prefill {
     sequence: Sequence,
     position: number,
     shared: number,
-  ): AsyncGenerator<Stretch> {
+  ): AsyncGenerator<Stretch | null> {
     const first = group[0]!;
     if (group.length === 1) {
       yield { sequence, prompt: first, units: first.units.slice(position), end: { sharedTokens: shared } };
@@ -134,28 +135,34 @@ export class Prefill {
     const members = Map.groupBy(group, (prompt) =>
       prompt.units.length === common + 1 ? prompt : prompt.units[common],
     );
-    let number = 0;
-    for (const branch of members.values()) {
-      const isLast = ++number === members.size;
-      const fork = isLast ? sequence : await this.session.memory.fork(sequence, common, this.capacity);
+    const [largest, ...others] = [...members.values()].toSorted((a, b) => b.length - a.length);
+    yield* this.branches(largest!, sequence, common, shared);
+    for (const branch of others) {
+      if (sequence.length < common) yield null;
+      const fork = await this.session.memory.fork(sequence, common, this.capacity);
       this.owned.add(fork);
-      yield* this.branches(branch, fork, common, number === 1 ? shared : common);
+      yield* this.branches(branch, fork, common, common);
     }
   }
 
   /** Runs stretches through the model, a chunk of positions at a time: between passes a cancellation is felt. */
-  private async *passes(stretches: AsyncIterable<Stretch>): AsyncGenerator<PrefilledPrompt> {
+  private async *passes(stretches: AsyncIterable<Stretch | null>): AsyncGenerator<PrefilledPrompt> {
     let pass: Stretch[] = [];
     let room = prefillChunk;
-    for await (const { units, end, ...stretch } of stretches) {
+    for await (const next of stretches) {
+      if (!next) {
+        yield* this.pass(pass);
+        pass = [];
+        room = prefillChunk;
+        continue;
+      }
+      const { units, end, ...stretch } = next;
       for (let start = 0; start < units.length;) {
         const piece = units.slice(start, start + room);
         start += piece.length;
         room -= piece.length;
         pass.push({ ...stretch, units: piece, ...(end && start === units.length ? { end } : {}) });
-        // what follows a trunk are its branches, which are forked once it has been run
-        const isTrunk = !end && start === units.length;
-        if (room > 0 && !isTrunk && this.session.memory.mixesSequences) continue;
+        if (room > 0 && this.session.memory.mixesSequences) continue;
         yield* this.pass(pass);
         pass = [];
         room = prefillChunk;
