@@ -53,14 +53,15 @@ interface PlacedRun {
 export class HostKeyValues implements KeyValueMemory {
   readonly elementBytes = 4;
   readonly mixesSequences = true;
-  readonly fewestRows = 2;
+  readonly fewestRows: number;
   private readonly config: ModelConfig;
   private readonly tables: RotaryTables;
   /** What was placed for the passes that run. */
   private readonly placed = new WeakMap<readonly Run[], Write[]>();
 
-  constructor(config: ModelConfig) {
+  constructor(config: ModelConfig, fewestRows: number) {
     this.config = config;
+    this.fewestRows = fewestRows;
     this.tables = new RotaryTables(config);
   }
 

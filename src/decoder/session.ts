@@ -52,7 +52,7 @@ export class DecoderSession {
     if (options.device === 'webgpu') this.device = new DeviceTensors(activationType(options));
     this.memory = this.device
       ? new DeviceKeyValues(this.config, this.device)
-      : new HostKeyValues(this.config);
+      : new HostKeyValues(this.config, fewestRows(options));
     this.loraInputs = new LoraInputs(this.config, this.device?.upload.bind(this.device));
   }
 
@@ -151,6 +151,15 @@ export class DecoderSession {
     }
     return this.hasLora ? { ...inputs, ...(await this.loraInputs.of(adapters)) } : inputs;
   }
+}
+
+/**
+ * Products of packed float weights have the same bits for one row as for several, since they have no kernels for one
+ * (MLAS, sgemm.cpp: MlasSgemmPackedOperation; on ARM others may take over). Those of weights in blocks, or where they
+ * lie in the file, do not.
+ */
+function fewestRows({ prepared, packWeights = false }: SessionOptions): number {
+  return packWeights && !prepared && process.arch === 'x64' ? 1 : 2;
 }
 
 function activationType({ device, precision, float16 = false }: SessionOptions): ActivationType {
