@@ -1,6 +1,7 @@
 /**
  * One loaded model: the inference graph in an onnxruntime session, and memory for keys and values.
  */
+import { availableParallelism } from 'node:os';
 import { InferenceSession, Tensor } from '../onnx/runtime.ts';
 import type { PreparedWeights } from '../checkpoint/quantized/store.ts';
 import type { Checkpoint, LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
@@ -154,6 +155,15 @@ export class DecoderSession {
 }
 
 /**
+ * From how many outputs on weights can stay where they lie. The runtime divides the outputs among threads, and where one
+ * gets few it sums in longer stretches (MLAS, sgemm.cpp: MlasSgemmOperation): the bits would depend on the rows, by which
+ * it chooses the threads. Packed weights always have the same stretches.
+ */
+function unpackedFrom({ device, packWeights, threads = availableParallelism() }: SessionOptions): number {
+  return device === 'cpu' && !packWeights ? 80 * threads : Infinity;
+}
+
+/**
  * Products of packed float weights have the same bits for one row as for several, since they have no kernels for one
  * (MLAS, sgemm.cpp: MlasSgemmPackedOperation; on ARM others may take over). Those of weights in blocks, or where they
  * lie in the file, do not.
@@ -180,7 +190,7 @@ async function createSession(
     (emitted) =>
       options.prepared
         ? new QuantizedGraphWeights(emitted, options.prepared, checkpoint, activations)
-        : new CheckpointWeights(emitted, checkpoint, activations),
+        : new CheckpointWeights(emitted, checkpoint, activations, unpackedFrom(options)),
     {
       activations,
       lora,
@@ -202,9 +212,6 @@ async function createSession(
     sessionOptions.preferredOutputLocation = Object.fromEntries(
       keyValueNames(config, 'present').map((name) => [name, 'gpu-buffer']),
     );
-  } else if (!options.prepared && !options.packWeights) {
-    // the kernels of quantised weights need their own layout
-    session['disable_prepacking'] = '1';
   }
   try {
     return await InferenceSession.create(bytes, sessionOptions);

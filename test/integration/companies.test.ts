@@ -66,7 +66,11 @@ describe('a prompt has the same bits in any company', () => {
               company.map((index) => prompts[index]!),
             );
             for (const [place, index] of company.entries()) {
-              assert.deepEqual(answers[place], alone[index], `round ${round}: prompt ${index} of ${company.join()}`);
+              assert.deepEqual(
+                answers[place],
+                alone[index],
+                `round ${round}: prompt ${index} of ${company.join()}`,
+              );
             }
           }
           await decoder.dispose();
@@ -93,7 +97,11 @@ describe('a prompt has the same bits in any company', () => {
             company.map((index) => prompts[index]!),
           );
           for (const [place, index] of company.entries()) {
-            assert.deepEqual(answers[place], alone[index], `round ${round}: prompt ${index} of ${company.join()}`);
+            assert.deepEqual(
+              answers[place],
+              alone[index],
+              `round ${round}: prompt ${index} of ${company.join()}`,
+            );
           }
         }
         await decoder.dispose();
