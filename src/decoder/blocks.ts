@@ -11,7 +11,7 @@ import type { ModelConfig } from '../checkpoint/types.ts';
 export const blockSize = 64;
 
 /** Growth of a store that is full: growing copies it. */
-const growth = 1.5;
+const growth = 2;
 
 /** A block, wherever it lies. */
 export interface Block {

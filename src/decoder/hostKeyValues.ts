@@ -65,11 +65,11 @@ export class HostKeyValues implements KeyValueMemory {
     this.tables = new RotaryTables(config);
   }
 
-  create(capacity: number, beside?: Sequence): Promise<HostSequence> {
+  create(capacity: number, beside?: Sequence, expected = capacity): Promise<HostSequence> {
     const stores = beside
       ? hostSequence(beside).stores
       : {
-          full: new BlockStore(this.config, Math.ceil(capacity / blockSize)),
+          full: new BlockStore(this.config, Math.ceil(expected / blockSize)),
           open: new BlockStore(this.config, 1),
         };
     return Promise.resolve(new HostSequence(this.config, stores));
@@ -85,9 +85,15 @@ export class HostKeyValues implements KeyValueMemory {
     return Promise.resolve(fork);
   }
 
-  async copy(source: Sequence, length: number, capacity: number, beside?: Sequence): Promise<HostSequence> {
+  async copy(
+    source: Sequence,
+    length: number,
+    capacity: number,
+    beside?: Sequence,
+    expected = capacity,
+  ): Promise<HostSequence> {
     const { blocks } = existing(source, length);
-    const target = await this.create(capacity, beside);
+    const target = await this.create(capacity, beside, expected);
     for (const { block, positions } of parts(blocks, length)) {
       const store = target.stores[positions === blockSize ? 'full' : 'open'];
       target.blocks.push(store.addCopy(block, positions));

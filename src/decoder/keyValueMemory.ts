@@ -38,13 +38,20 @@ export interface KeyValueMemory {
   readonly fewestRows: number;
   /**
    * An empty sequence; `capacity` is the number of positions that it is expected to get. Sequences that are to go
-   * through the model together must be made beside each other or forked from each other.
+   * through the model together must be made beside each other or forked from each other; `expected` is the number of
+   * positions that all of them together are expected to get, default `capacity`.
    */
-  create(capacity: number, beside?: Sequence): Promise<Sequence>;
+  create(capacity: number, beside?: Sequence, expected?: number): Promise<Sequence>;
   /** A sequence that begins with the first positions of another: shared, where memory can be shared. */
   fork(source: Sequence, length: number, capacity: number): Promise<Sequence>;
   /** The same with a copy of these positions; without `beside` in memory of its own. */
-  copy(source: Sequence, length: number, capacity: number, beside?: Sequence): Promise<Sequence>;
+  copy(
+    source: Sequence,
+    length: number,
+    capacity: number,
+    beside?: Sequence,
+    expected?: number,
+  ): Promise<Sequence>;
   release(sequence: Sequence): void;
   /** Splits runs into those that can go through the model together. */
   passes(runs: readonly Run[]): Run[][];

@@ -69,9 +69,10 @@ export class Prefill {
     const groups = Map.groupBy(prompts, ({ adapter, units }) =>
       JSON.stringify([adapter?.id ?? '', ropeRegime(this.session.config, units.length)]),
     );
+    const expected = this.expectedPositions(prompts);
     try {
       for (const [key, group] of groups) {
-        const { sequence, length } = await this.beginning(key, group, beside);
+        const { sequence, length } = await this.beginning(key, group, beside, expected);
         beside = sequence;
         let stored = false;
         for await (const prefilled of this.passes(this.branches(group, sequence, length, length))) {
@@ -87,18 +88,28 @@ export class Prefill {
     }
   }
 
+  /** Positions of all prompts and their answers, what a prompt shares with the one before it counted once. */
+  private expectedPositions(prompts: readonly PromptToPrefill[]): number {
+    const longest = Math.max(0, ...prompts.map(({ units }) => units.length));
+    return prompts.reduce((sum, { units }, index) => {
+      const shared = index === 0 ? 0 : commonPrefixLength([prompts[index - 1]!.units, units]);
+      return sum + units.length - shared + this.capacity - longest;
+    }, 0);
+  }
+
   /** The sequence that a group's tree grows from: what an earlier question left, or an empty one. */
   private async beginning(
     key: string,
     group: readonly PromptToPrefill[],
     beside: Sequence | undefined,
+    expected: number,
   ): Promise<{ sequence: Sequence; length: number }> {
     const { memory } = this.session;
     const limit = commonLength(group);
     const known = this.prefixCache.find(key, group[0]!.units, limit);
     const sequence = known
-      ? await memory.copy(known.sequence, known.length, this.capacity, beside)
-      : await memory.create(this.capacity, beside);
+      ? await memory.copy(known.sequence, known.length, this.capacity, beside, expected)
+      : await memory.create(this.capacity, beside, expected);
     this.owned.add(sequence);
     return { sequence, length: known?.length ?? 0 };
   }
