@@ -17,7 +17,7 @@ interface Token {
   logProbability: number;
 }
 
-/** Text of a vocabulary's size, one prompt at a time from its beginning: the definition, without anything shared. */
+/** The definition: both prompts from their beginning for every token, nothing shared. */
 async function byDefinition(
   decoder: Decoder,
   { parts, against }: Prompt,
@@ -103,7 +103,7 @@ describe('context-aware decoding on the demo model', () => {
       [...others.toReversed(), 'cad:0.3', 'cad'],
     ]) {
       const found = await compare(ids, greedy);
-      for (const [index, id] of ids.entries()) assertEqual(found[index]!, alone.get(id)!);
+      for (const [index, id] of ids.entries()) assert.deepEqual(found[index], alone.get(id), 'the same bits');
     }
   });
 
