@@ -3,7 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { usePanelInChromium } from '../support/panelInChromium.ts';
 import { sendToPanel, sentRequests, settle } from '../webview-preview/panelPage.ts';
-import { demoTokens, doneState, emptyState, readyState, troubledState } from '../webview-preview/states.ts';
+import {
+  demoTokens,
+  doneState,
+  emptyState,
+  readyState,
+  tokensOf,
+  troubledState,
+} from '../webview-preview/states.ts';
 
 describe('parts of the comparison panel in Chromium', () => {
   const panel = usePanelInChromium();
@@ -63,6 +70,18 @@ describe('parts of the comparison panel in Chromium', () => {
         .evaluate((item) => item.classList.contains('unfolded')),
       true,
     );
+  });
+
+  it('credits only passages of the column’s own prompt, under the prompt’s numbers', async () => {
+    const quoted =
+      ' Corda makes 27 retries. Set CORDA_PORT to override: the port can be overridden with CORDA_PORT.';
+    const columns = doneState.columns.map((item) => ({ ...item, tokens: tokensOf(quoted) }));
+    await panel.open({ ...doneState, columns });
+    const marks = (place: number) =>
+      panel.page.locator('.column').nth(place).locator('a.source').allTextContents();
+    assert.deepEqual(await marks(0), [], 'no retrieval has no evidence');
+    // The unticked third passage tells of the retries; the fourth of the list is the third of the prompt.
+    assert.deepEqual(await marks(1), ['the port can be overridden with CORDA_PORT3']);
   });
 
   it('marks differences from the chosen column and says them in words', async () => {

@@ -90,7 +90,7 @@ export function column(
     tokens: tokensOf(text),
     answer: answerOf(text),
     prompt: [
-      { text: '[1] Clients reach Corda through port 9787. …\n\n' },
+      { text: promptedPassages },
       ...(k > 0 ? [{ virtualTokens: k }] : []),
       { text: 'Question: Which port does Corda listen on?\nAnswer:' },
     ],
@@ -143,6 +143,12 @@ const passages: PanelPassage[] = [
   }),
 ];
 passages[3]!.passage = { text: passages[3]!.passage.text };
+
+/** The ticked passages as the prompts number them. */
+const promptedPassages = `${passages
+  .filter(({ ticked }) => ticked)
+  .map((item, place) => `[${place + 1}] ${item.passage.text}\n`)
+  .join('')}\n`;
 
 /** A first view: the workspace is indexed, nothing has been asked. */
 export const readyState: PanelState = {
