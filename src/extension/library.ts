@@ -59,6 +59,11 @@ export class Library implements vscode.Disposable {
     return this.#tokenFiles;
   }
 
+  /** Resolves when there has been one look at everything. */
+  async known(): Promise<void> {
+    if (this.#models.length === 0) await this.refresh();
+  }
+
   /** Looks again at everything that the settings and the workspace name. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));

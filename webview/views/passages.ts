@@ -103,6 +103,8 @@ export function passagesView(controller: Controller): View & { focus(): void } {
 }
 
 function emptyText({ run, index }: PanelState): string {
+  if (index.kind === 'no-folder')
+    return 'Without a folder the answers have no passages but those added by hand.';
   if (run.kind === 'retrieving') return 'Searching the index…';
   if (run.kind === 'done')
     return 'No passage was found for this question. Word it differently, or add one by hand.';

@@ -46,6 +46,7 @@ export class Comparison implements vscode.Disposable {
     this.session = new ComparisonSession(
       { ...emptyState(), inputs: inputsFromSettings() },
       {
+        libraryKnown: () => library.known(),
         ensureIndexed: (signal) => index.ensureIndexed(signal),
         search: (query, count, signal) => index.search(query, count, signal),
         compare: async (request, signal, onEvents) => {

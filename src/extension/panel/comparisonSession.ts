@@ -11,7 +11,7 @@ import type {
 } from '../../protocol/comparison.ts';
 import type { SearchHit } from '../../protocol/engine.ts';
 import type { Catalogue } from '../../hub/types.ts';
-import { CancelledError, messageOf, UserError } from '../../protocol/errors.ts';
+import { CancelledError, messageOf, throwIfCancelled, UserError } from '../../protocol/errors.ts';
 import {
   type IndexState,
   type Notice,
@@ -29,6 +29,8 @@ import { addPassage, mergeHits, movePassage, offeredPassages, tickPassages } fro
 
 /** What a session needs from the rest of the extension. */
 export interface SessionServices {
+  /** Resolves when the models and embedding files of this window have been looked at once. */
+  libraryKnown: () => Promise<void>;
   /** Makes sure that there is an index, building it if that is allowed; resolves to the state it is in. */
   ensureIndexed: (signal: AbortSignal) => Promise<IndexState>;
   search: (query: string, count: number, signal: AbortSignal) => Promise<SearchHit[]>;
@@ -131,7 +133,6 @@ export class ComparisonSession {
       this.store.patch({ run: { kind: 'retrieving' }, columns: [] });
       const { model, device, precision } = this.state.inputs;
       if (model !== null) this.#services.warmUp({ model, device, precision });
-      const own = this.state.passages.some(({ origin, ticked }) => origin !== 'retrieved' && ticked);
       const index = await this.#services.ensureIndexed(signal);
       let firstPassageMs: number | null = null;
       if (index.kind === 'ready' && this.state.inputs.passageCount > 0) {
@@ -139,13 +140,21 @@ export class ComparisonSession {
         const hits = await this.#services.search(asked, Math.max(offeredPassages, passageCount), signal);
         firstPassageMs = performance.now() - startedAt;
         this.store.patch({ passages: mergeHits(hits, this.state.passages, passageCount) });
-      } else if (this.state.inputs.passageCount === 0 || own) {
+      } else if (index.kind === 'no-folder' || !this.#wantsPassages()) {
+        // There is nothing to search: the answers are without passages, or with the user's own.
         this.store.patch({ passages: mergeHits([], this.state.passages, 0) });
       } else {
         throw new MissingIndexError(index);
       }
       return firstPassageMs;
     });
+  }
+
+  /** Whether the columns need passages that are not there yet. */
+  #wantsPassages(): boolean {
+    const { inputs, passages } = this.state;
+    const own = passages.some(({ origin, ticked }) => origin !== 'retrieved' && ticked);
+    return inputs.passageCount > 0 && !own && inputs.columns.some(({ kind }) => kind !== 'no-rag');
   }
 
   /** Compares again with the passages as they are ticked. */
@@ -205,6 +214,10 @@ export class ComparisonSession {
     const startedAt = performance.now();
     const isCurrent = (): boolean => this.#run === run;
     try {
+      // A question may come before the first look at the files has ended.
+      await this.#services.libraryKnown();
+      if (!isCurrent()) return;
+      throwIfCancelled(run.signal);
       const firstPassageMs = await retrieve(run.signal, startedAt);
       const firstTokenMs = await this.#compare(run.signal, startedAt, isCurrent);
       if (!isCurrent()) return;

@@ -77,9 +77,11 @@ describe('a comparison session', () => {
   let warmed: string[];
   let index: IndexState;
   let compare: SessionServices['compare'];
+  let libraryKnown: () => Promise<void>;
   let sent: HostToPanel[];
 
   beforeEach(() => {
+    libraryKnown = () => Promise.resolve();
     requests = [];
     searches = [];
     warmed = [];
@@ -90,6 +92,7 @@ describe('a comparison session', () => {
       return Promise.resolve();
     };
     session = new ComparisonSession(emptyState(), {
+      libraryKnown: () => libraryKnown(),
       ensureIndexed: () => Promise.resolve(index),
       search: (query, count) => {
         searches.push(query);
@@ -190,6 +193,50 @@ describe('a comparison session', () => {
     assert.throws(() => session.addPassage({ text: '  ' }, 'by-hand'), UserError);
   });
 
+  it('answers without a folder: without passages, or with those added by hand', async () => {
+    index = { kind: 'no-folder' };
+    await session.ask('Which port?');
+    assert.equal(session.state.run.kind, 'done');
+    assert.deepEqual(requests[0]!.passages, []);
+    session.addPassage({ text: 'mine' }, 'by-hand');
+    await session.ask('Which port?');
+    assert.deepEqual(requests[1]!.passages, [{ text: 'mine' }]);
+    assert.deepEqual(searches, []);
+  });
+
+  it('needs no index for a column without passages', async () => {
+    index = { kind: 'none' };
+    session.edit({ columns: [{ kind: 'no-rag' }] });
+    await session.ask('Which port?');
+    assert.equal(session.state.run.kind, 'done');
+  });
+
+  it('waits for the list of files when a question comes just after opening', async () => {
+    session.store.patch({ models: [], tokenFiles: [] });
+    session.edit({ tokenFile: null });
+    const listed = Promise.withResolvers<undefined>();
+    libraryKnown = () => listed.promise;
+    const run = session.ask('Which port?');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(requests.length, 0);
+    session.setLibrary([model('demo', 128)], [tokenFile('a.pt', 50, 128)]);
+    listed.resolve(undefined);
+    await run;
+    assert.equal(session.state.run.kind, 'done');
+    assert.equal(requests[0]!.tokenFile, '/files/a.pt');
+  });
+
+  it('can be cancelled while it waits for the list of files', async () => {
+    const listed = Promise.withResolvers<undefined>();
+    libraryKnown = () => listed.promise;
+    const run = session.ask('Which port?');
+    session.cancel();
+    listed.resolve(undefined);
+    await run;
+    assert.equal(session.state.run.kind, 'cancelled');
+    assert.equal(requests.length, 0);
+  });
+
   it('does not echo an edit, but sends a correction', () => {
     const before = sent.length;
     session.edit({ question: 'typed' });
@@ -266,8 +313,6 @@ describe('a comparison session', () => {
     session.edit({ question: 'Which port?' });
     index = { kind: 'none' };
     assert.deepEqual((await failure()).actions, ['index-workspace', 'show-log']);
-    index = { kind: 'no-folder' };
-    assert.deepEqual((await failure()).actions, ['open-folder']);
     index = ready;
     compare = () => Promise.reject(new EngineStoppedError('It was ended by SIGKILL.'));
     assert.deepEqual((await failure()).actions, ['retry', 'restart-engine', 'show-log']);
