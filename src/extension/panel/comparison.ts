@@ -7,7 +7,7 @@ import { hitLocation } from '../hitLocation.ts';
 import type { IndexService } from '../indexService.ts';
 import type { ModelParts } from '../models/parts.ts';
 import { withStoredAdapters } from '../prag/storedAdapters.ts';
-import { inputsFromSettings } from '../settings.ts';
+import { inputsFromSettings, keepChoices } from '../settings.ts';
 import { ComparisonSession } from './comparisonSession.ts';
 import { PanelHost, panelType } from './panelHost.ts';
 import { emptyState, restoreState } from './panelStore.ts';
@@ -61,6 +61,9 @@ export class Comparison implements vscode.Disposable {
             .warningFor(selection, library.models)
             .then((warning) => (warning === null ? engines.inference.request('load', selection) : null))
             .catch(() => undefined);
+        },
+        keepChoices: (choices) => {
+          void library.noteChosen(choices).then(() => keepChoices(choices, parts.log));
         },
         catalogue: () => hub.catalogue,
       },

@@ -23,9 +23,12 @@ import {
 import type { Passage } from '../../protocol/passages.ts';
 import { comparisonRequest, consistentInputs, modelOf, virtualTokensOf } from './comparisonInputs.ts';
 import { MissingIndexError, selectTokenFile, waysOut } from './failures.ts';
-import { fitTable, fitWarnings, misfitOf } from './fit.ts';
+import { fitTable, fitWarnings, misfitOf, tokenFileForModel } from './fit.ts';
 import { PanelStore } from './panelStore.ts';
 import { addPassage, mergeHits, movePassage, offeredPassages, tickPassages } from './passageList.ts';
+
+/** What is kept in the settings as soon as it is chosen, wherever it is chosen. */
+export type Choices = Partial<Pick<PanelInputs, 'model' | 'tokenFile' | 'device' | 'precision'>>;
 
 /** What a session needs from the rest of the extension. */
 export interface SessionServices {
@@ -43,6 +46,8 @@ export interface SessionServices {
   questionAsked: (question: string) => void;
   /** A comparison with this model follows soon: it may be loaded while passages are retrieved. */
   warmUp: (selection: ModelSelection) => void;
+  /** The user has chosen these: they are what the next window begins with. */
+  keepChoices: (choices: Choices) => void;
   /** The list of models and embedding files: says which file was trained for which model. */
   catalogue: () => Catalogue;
 }
@@ -53,6 +58,8 @@ export class ComparisonSession {
   #run: AbortController | null = null;
   #lastAttempt: 'ask' | 'rerun' = 'ask';
   #nextNotice = 1;
+  /** By model, the embedding file last chosen with it. */
+  readonly #chosenTokenFiles = new Map<string, string>();
   /** What the user has tried in this window: steps of the walkthrough. */
   readonly tried = { passages: false, virtualTokens: false };
 
@@ -72,7 +79,7 @@ export class ComparisonSession {
   /** Changes inputs. What does not hold together is corrected, and the correction is sent to the panel. */
   edit(changes: Partial<PanelInputs>): void {
     this.tried.virtualTokens ||= changes.k !== undefined && changes.k !== this.state.inputs.k;
-    const inputs = { ...this.state.inputs, ...changes };
+    const inputs = { ...this.state.inputs, ...changes, ...this.#tokenFileOf(changes) };
     const corrected = consistentInputs(inputs, this.state);
     // The panel has drawn what the user edited; sending it back would disturb typing. Corrections are news.
     const news = Object.entries(changes).some(
@@ -83,6 +90,7 @@ export class ComparisonSession {
     const refused = this.state.tokenFiles.find(({ path }) => path === changes.tokenFile);
     const misfit = refused ? misfitOf(refused, modelOf(this.state.models, corrected)) : null;
     if (misfit !== null) this.notify('error', misfit, [selectTokenFile]);
+    this.#keep(changes, corrected);
     if (changes.model !== undefined) {
       this.store.patch(this.#fits(modelOf(this.state.models, corrected)));
     }
@@ -90,6 +98,29 @@ export class ComparisonSession {
     if (changes.model !== undefined || changes.device !== undefined || changes.precision !== undefined) {
       this.store.patch({ model: { kind: 'unloaded' } });
     }
+  }
+
+  /** Another model brings its own embedding file with it, if one fits. */
+  #tokenFileOf({ model: id, tokenFile }: Partial<PanelInputs>): Partial<PanelInputs> {
+    const { inputs, tokenFiles, models } = this.state;
+    if (id === undefined || id === null || id === inputs.model || tokenFile !== undefined) return {};
+    const choices = { chosenBefore: this.#chosenTokenFiles.get(id) ?? null, now: inputs.tokenFile };
+    const model = modelOf(models, { ...inputs, model: id });
+    const file = tokenFileForModel(tokenFiles, model, choices, this.#services.catalogue());
+    return { tokenFile: file?.path ?? null };
+  }
+
+  /** What the user has chosen stays chosen; what was only corrected does not count. */
+  #keep(changes: Partial<PanelInputs>, inputs: PanelInputs): void {
+    const { model, tokenFile } = inputs;
+    if (model !== null && tokenFile !== null && changes.tokenFile === tokenFile) {
+      this.#chosenTokenFiles.set(model, tokenFile);
+    }
+    const kept = (['model', 'tokenFile', 'device', 'precision'] as const).filter(
+      (name) => changes[name] !== undefined && changes[name] === inputs[name],
+    );
+    if (kept.length > 0)
+      this.#services.keepChoices(Object.fromEntries(kept.map((name) => [name, inputs[name]])));
   }
 
   /** New lists of what is known; the selection is kept where it still makes sense. */

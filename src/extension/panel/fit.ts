@@ -77,3 +77,23 @@ export function chooseTokenFile(
   const fitting = files.filter((file) => misfitOf(file, model) === null);
   return fitting.find(({ path }) => path === wanted) ?? fitting[0] ?? null;
 }
+
+/**
+ * The file for a model that was just selected: the one last chosen with it, else one that was trained for it, else
+ * whatever fits.
+ */
+export function tokenFileForModel(
+  files: readonly TokenFileInfo[],
+  model: ModelInfo | null,
+  { chosenBefore, now }: { chosenBefore: string | null; now: string | null },
+  catalogue: Catalogue,
+): TokenFileInfo | null {
+  const fitting = files.filter((file) => misfitOf(file, model) === null);
+  const trained = fitting.filter((file) => fitWarningOf(file, model, catalogue) === null);
+  return (
+    fitting.find(({ path }) => path === chosenBefore) ??
+    trained.find(({ path }) => path === now) ??
+    trained[0] ??
+    chooseTokenFile(files, model, now)
+  );
+}

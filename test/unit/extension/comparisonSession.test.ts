@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'mocha';
 import { EngineStoppedError } from '../../../src/engine/supervisor.ts';
-import { ComparisonSession, type SessionServices } from '../../../src/extension/panel/comparisonSession.ts';
+import {
+  type Choices,
+  ComparisonSession,
+  type SessionServices,
+} from '../../../src/extension/panel/comparisonSession.ts';
 import { emptyState, restoreState } from '../../../src/extension/panel/panelStore.ts';
 import { loadCatalogue } from '../../../src/hub/catalogue.ts';
 import type {
@@ -79,8 +83,10 @@ describe('a comparison session', () => {
   let compare: SessionServices['compare'];
   let libraryKnown: () => Promise<void>;
   let sent: HostToPanel[];
+  let kept: Choices[];
 
   beforeEach(() => {
+    kept = [];
     libraryKnown = () => Promise.resolve();
     requests = [];
     searches = [];
@@ -104,6 +110,7 @@ describe('a comparison session', () => {
       },
       questionAsked: () => undefined,
       warmUp: ({ model: id }) => warmed.push(id),
+      keepChoices: (choices) => kept.push(choices),
       catalogue: () => loadCatalogue(),
     });
     session.setLibrary(
@@ -253,6 +260,40 @@ describe('a comparison session', () => {
     assert.equal(session.selectTokenFile(tokenFile('a.pt', 50, 128)), false);
     assert.equal(session.state.inputs.tokenFile, '/files/b.pt');
     assert.match(session.state.notices[0]!.message, /a\.pt does not fit big/);
+  });
+
+  it('chooses the embedding file again when the model changes back', () => {
+    const files = [tokenFile('a.pt', 50, 128), tokenFile('c.pt', 20, 128), tokenFile('b.pt', 20, 256)];
+    session.setLibrary([model('demo', 128), model('big', 256)], files);
+    session.edit({ tokenFile: '/files/c.pt' });
+    session.edit({ model: 'big' });
+    assert.equal(session.state.inputs.tokenFile, '/files/b.pt');
+    session.edit({ model: 'demo' });
+    assert.equal(session.state.inputs.tokenFile, '/files/c.pt');
+  });
+
+  it('takes a file that was trained for the new model before one of the same width', () => {
+    const own = (name: string, backbone: string) => ({ ...tokenFile(name, 50, 128), backbone });
+    session.setLibrary(
+      [model('one', 128), model('two', 128)],
+      [own('one.pt', 'one'), own('two.pt', 'two'), tokenFile('unknown.pt', 50, 128)],
+    );
+    session.edit({ model: 'two' });
+    assert.equal(session.state.inputs.tokenFile, '/files/two.pt');
+    session.edit({ model: 'one' });
+    assert.equal(session.state.inputs.tokenFile, '/files/one.pt');
+  });
+
+  it('keeps what the user chooses, not what it corrects', () => {
+    session.edit({ device: 'cpu', question: 'typed' });
+    session.edit({ model: 'big' });
+    session.edit({ tokenFile: '/files/a.pt' }); // does not fit
+    session.edit({ tokenFile: '/files/b.pt', precision: 'int8' });
+    assert.deepEqual(kept, [
+      { device: 'cpu' },
+      { model: 'big' },
+      { tokenFile: '/files/b.pt', precision: 'int8' },
+    ]);
   });
 
   it('warns of an embedding file of the right width that was trained for another model', () => {
