@@ -12,7 +12,7 @@ import { ComparisonSession } from './comparisonSession.ts';
 import { PanelHost, panelType } from './panelHost.ts';
 import { emptyState, restoreState } from './panelStore.ts';
 import { openRecordFile, pickRecord, saveRecord } from './recordFiles.ts';
-import { type Log, showError } from '../show.ts';
+import { type Log, showError, showWarning } from '../show.ts';
 
 export interface ComparisonParts extends ModelParts {
   context: vscode.ExtensionContext;
@@ -109,9 +109,24 @@ export class Comparison implements vscode.Disposable {
   }
 
   async openRecord(uri: vscode.Uri): Promise<void> {
+    if (!(await this.#mayReplaceAnswers())) return;
     await this.#parts.library.refresh();
     await openRecordFile(uri, this.session);
     this.show();
+  }
+
+  /** Answers that were not saved are not replaced unasked. */
+  async #mayReplaceAnswers(): Promise<boolean> {
+    if (!this.session.unsaved) return true;
+    const save = vscode.l10n.t('Save…');
+    const discard = vscode.l10n.t('Replace Them');
+    const chosen = await showWarning(
+      vscode.l10n.t('The answers shown have not been saved. The experiment that is opened takes their place.'),
+      { modal: true },
+      save,
+      discard,
+    );
+    return chosen === discard || (chosen === save && (await this.saveRecord()) !== null);
   }
 
   /** Saves the answers shown; null if the user closed the dialog. */

@@ -76,6 +76,12 @@ export class ComparisonSession {
     return this.#run !== null;
   }
 
+  /** Answers that would be lost if others took their place. */
+  get unsaved(): boolean {
+    const { record, columns } = this.state;
+    return record === null && columns.some(({ answer }) => answer !== null);
+  }
+
   /** Changes inputs. What does not hold together is corrected, and the correction is sent to the panel. */
   edit(changes: Partial<PanelInputs>): void {
     this.tried.virtualTokens ||= changes.k !== undefined && changes.k !== this.state.inputs.k;
@@ -270,6 +276,7 @@ export class ComparisonSession {
   async #compare(signal: AbortSignal, startedAt: number, isCurrent: () => boolean): Promise<number | null> {
     const request = comparisonRequest(this.state);
     this.store.patch({
+      record: null,
       run: { kind: 'loading', message: 'Preparing the model' },
       columns: request.variants.map((variant): PanelColumn => {
         const k = virtualTokensOf(variant);
@@ -351,9 +358,10 @@ export class ComparisonSession {
     });
   }
 
-  /** The answers shown no longer belong to the inputs. */
+  /** The answers shown no longer belong to the inputs, and both together are no longer those of a record. */
   #markStale(): void {
-    const { run } = this.state;
+    const { run, record } = this.state;
+    if (record !== null) this.store.patch({ record: null });
     if ((run.kind === 'done' || run.kind === 'cancelled') && !run.stale) {
       this.store.patch({ run: { ...run, stale: true } });
     }

@@ -192,6 +192,24 @@ describe('a comparison session', () => {
     assert.equal(isStale(), false);
   });
 
+  it('shows a record until something changes, and knows what is not saved', async () => {
+    assert.equal(session.unsaved, false);
+    await session.ask('Which port?');
+    assert.equal(session.unsaved, true);
+    const record = { path: '/r.spring.json', createdAt: '2026-01-01T00:00:00Z' };
+    const changes = [() => session.edit({ k: 3 }), () => session.tick([]), () => session.rerun()];
+    for (const change of changes) {
+      session.store.patch({ record });
+      assert.equal(session.unsaved, false);
+      await change();
+      assert.equal(session.state.record, null);
+    }
+    session.edit({ question: 'typed' });
+    session.store.patch({ record });
+    session.edit({ question: 'typed' });
+    assert.equal(session.state.record, null);
+  });
+
   it('keeps passages added by hand when it retrieves again', async () => {
     session.addPassage({ text: 'mine' }, 'by-hand');
     await session.ask('Which port?');
