@@ -181,6 +181,8 @@ export interface ModelInfo {
    * it in experiment records.
    */
   fingerprint: string;
+  /** Of some of the weights' values: tells which embedding files were trained for them (checkpoint/weightsFingerprint.ts). */
+  weightsFingerprint?: string;
   /** Of a GGUF file: bytes that a comparison takes on the CPU, estimated; `native`: as the file stores its weights. */
   memory?: Record<'native' | 'f32' | 'int8' | 'int4', number>;
   /** Set when the folder cannot be used: why, in one sentence. The numbers above are then 0. */
@@ -201,7 +203,7 @@ export interface TokenFileInfo {
   sha256: string;
   /** The model that it was trained for, as the file itself says. */
   backbone?: string;
-  /** Of that model's files, as `ModelInfo.fingerprint`. */
+  /** Of that model's weights, as `ModelInfo.weightsFingerprint`. */
   backboneFingerprint?: string;
   /** Set when the file cannot be read: why, in one sentence. The numbers above are then 0. */
   problem?: string;

@@ -6,6 +6,7 @@ import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { ComparisonEngine } from '../../engine/comparison.ts';
 import { loadCatalogue } from '../../hub/catalogue.ts';
+import { modelFacts } from '../../hub/backboneMetadata.ts';
 import { fitOf } from '../../hub/fit.ts';
 import { resolveTokenFile } from '../../hub/resolve.ts';
 import type { Answer, LoadedModel, VariantId, VariantPlan } from '../../protocol/comparison.ts';
@@ -153,8 +154,8 @@ async function defaultVariants(options: AskOptions, tokenFile: string | null): P
 /** A file of the right width that was trained for another model gives wrong answers silently: say so. */
 async function warnOfMisfit(tokenFile: string, { model, folder }: LoadedModel): Promise<void> {
   const tokens = await readVirtualTokens(await resolveTokenFile(tokenFile));
-  const { hiddenSize } = (await openCheckpoint(folder)).config;
-  const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, loadCatalogue());
+  const facts = modelFacts(model, folder, await openCheckpoint(folder));
+  const { fit, message } = fitOf(tokens, await facts, loadCatalogue());
   if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
 }
 

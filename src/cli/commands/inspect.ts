@@ -17,6 +17,7 @@ import { openTokenizer } from '../../checkpoint/tokenizer.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { distinctRopes } from '../../decoder/rope.ts';
 import { loadCatalogue } from '../../hub/catalogue.ts';
+import { modelFacts } from '../../hub/backboneMetadata.ts';
 import { backbonesFor, fitOf } from '../../hub/fit.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { UserError } from '../../protocol/errors.ts';
@@ -75,7 +76,7 @@ async function inspectTokens(path: string, options: InspectOptions): Promise<Fac
   const { count: rows, hiddenSize, dtype, sha256, format, metadata } = tokens;
   const catalogue = loadCatalogue();
   const fits = backbonesFor(tokens, catalogue);
-  const fit = model && fitOf(tokens, { hiddenSize, name: options.model!, folder }, catalogue);
+  const fit = model && fitOf(tokens, await modelFacts(options.model!, folder!, model), catalogue);
   return { kind: 'virtual-tokens', shape: [rows, hiddenSize], dtype, sha256, fits, fit, format, metadata };
 }
 

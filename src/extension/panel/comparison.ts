@@ -121,7 +121,9 @@ export class Comparison implements vscode.Disposable {
     const save = vscode.l10n.t('Save…');
     const discard = vscode.l10n.t('Replace Them');
     const chosen = await showWarning(
-      vscode.l10n.t('The answers shown have not been saved. The experiment that is opened takes their place.'),
+      vscode.l10n.t(
+        'The answers shown have not been saved. The experiment that is opened takes their place.',
+      ),
       { modal: true },
       save,
       discard,

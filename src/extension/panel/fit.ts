@@ -57,8 +57,8 @@ export function tokenFileFacts(file: TokenFileInfo): TokenFileFacts {
 /** What decides the fit, of a model; null if there is none that can be used. */
 export function modelFacts(model: ModelInfo | null): ModelFacts | null {
   if (model === null || model.problem !== undefined) return null;
-  const { hiddenSize, id: name, folder, fingerprint } = model;
-  return { hiddenSize, name, folder, fingerprint };
+  const { hiddenSize, id: name, folder, weightsFingerprint } = model;
+  return { hiddenSize, name, folder, ...(weightsFingerprint !== undefined && { weightsFingerprint }) };
 }
 
 export function fitTable(
