@@ -13,7 +13,7 @@ import type { IndexState } from '../protocol/panel.ts';
 import { ChangeQueue } from '../retrieval/watch/changeQueue.ts';
 import type { Engines } from './engines.ts';
 import { indexOptions, section, setting } from './settings.ts';
-import { type Log, showWarning } from './show.ts';
+import { showWarning, type Log } from './show.ts';
 
 /** When changes become an update: after half a second of quiet; a branch switch looks at everything once. */
 const watching = { quiet: 500, atMost: 5000, many: 200 };

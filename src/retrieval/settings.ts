@@ -1,3 +1,4 @@
+/** Settings of an index. */
 import { UserError } from '../protocol/errors.ts';
 
 /** What shapes an index. Stored in it; a change rebuilds only what it must. */
@@ -42,4 +43,24 @@ export function checkSettings(settings: IndexSettings): void {
     if (!(settings[key] > 0))
       throw new UserError(`${key} is ${settings[key]}; it must be a positive number of bytes.`);
   }
+}
+
+/** Settings as they are stored; what is absent, or makes no sense, is as by default. */
+export function parseSettings(stored: string | undefined): IndexSettings {
+  try {
+    const values = JSON.parse(stored ?? '{}') as Record<string, unknown>;
+    const known = Object.entries(values).filter(([key, value]) => isOfType(key, value));
+    const settings = { ...defaultSettings, ...(Object.fromEntries(known) as Partial<IndexSettings>) };
+    checkSettings(settings);
+    return settings;
+  } catch {
+    return { ...defaultSettings };
+  }
+}
+
+function isOfType(key: string, value: unknown): boolean {
+  if (!Object.hasOwn(defaultSettings, key)) return false;
+  if (key === 'embedder') return value === null || typeof value === 'string';
+  if (key === 'exclude') return Array.isArray(value) && value.every((glob) => typeof glob === 'string');
+  return typeof value === typeof defaultSettings[key as keyof IndexSettings];
 }

@@ -1,25 +1,24 @@
 /** The index of a workspace: the public face of this folder. */
-import { realpath, stat } from 'node:fs/promises';
-import { isAbsolute, join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { messageOf, throwIfCancelled, UserError } from '../protocol/errors.ts';
 import type { Passage } from '../protocol/passages.ts';
-import type { Embedder } from './embedding/embedder.ts';
-import { changedDocuments, needsFullWalk } from './files/changes.ts';
-import { toSlashes } from './files/ignoreRules.ts';
-import { walkDocuments, type WalkEntry } from './files/walk.ts';
 import { parserVersion } from './documents/formats.ts';
+import { IndexEmbedding } from './embedding/indexEmbedding.ts';
+import { changedDocuments, needsFullWalk } from './files/changes.ts';
+import { realFolder, relativePath } from './files/paths.ts';
+import { walkDocuments, type WalkEntry } from './files/walk.ts';
 import { Connections } from './index/connections.ts';
-import { embedChunks } from './index/embedChunks.ts';
 import { asUserError, isDamage } from './index/openDatabase.ts';
 import type { IndexStore } from './index/store.ts';
 import { removeAll, updateFolder } from './index/update.ts';
-import { DocumentReader } from './reading/documentReader.ts';
-import type { FileProblem, IndexProgress, IndexStatus } from './types.ts';
 import { WriterLock } from './index/writerLock.ts';
-import { searchChunks, type VectorSearch } from './search/search.ts';
+import { DocumentReader } from './reading/documentReader.ts';
+import { samplePassages } from './search/samplePassages.ts';
+import { searchChunks } from './search/search.ts';
 import type { SearchOptions, SearchResult } from './search/types.ts';
+import { checkSettings, parseSettings, type IndexSettings } from './settings.ts';
+import type { FileProblem, IndexProgress, IndexStatus } from './types.ts';
 export type { IndexProgress, IndexStatus } from './types.ts';
-import { checkSettings, defaultSettings, type IndexSettings } from './settings.ts';
 
 /**
  * Opens the index in a database file, creating it if need be. Several processes may have it open.
@@ -46,15 +45,17 @@ export class WorkspaceIndex {
   readonly #reader = new DocumentReader();
   /** Unsaved texts of open editors, by absolute path. */
   readonly #openTexts = new Map<string, string>();
-  #embedder: Promise<Embedder> | undefined;
+  readonly #embedding: IndexEmbedding;
   #settings: IndexSettings;
   /** Those of the last update. */
   #folders: readonly string[] = [];
 
   constructor(connections: Connections, settings: Partial<IndexSettings>) {
     this.#connections = connections;
-    this.#settings = { ...this.#storedSettings(), ...withoutUndefined(settings) };
+    const stored = this.#store.meta('settings') ?? connections.oldSettings;
+    this.#settings = { ...parseSettings(stored), ...withoutUndefined(settings) };
     checkSettings(this.#settings);
+    this.#embedding = new IndexEmbedding(connections, () => this.#settings);
   }
 
   get file(): string {
@@ -100,11 +101,12 @@ export class WorkspaceIndex {
     options: { signal?: AbortSignal } = {},
   ): AsyncGenerator<IndexProgress> {
     if (needsFullWalk(files)) {
-      yield* this.update([...new Set([...this.#store.folders(), await realFolder(folder)])], options);
+      const known = this.#reading((store) => store.folders());
+      yield* this.update([...new Set([...known, await realFolder(folder)])], options);
       return;
     }
     const root = await realFolder(folder);
-    this.#folders = [...new Set([...this.#folders, ...this.#store.folders(), root])];
+    this.#folders = [...new Set([...this.#folders, ...this.#reading((store) => store.folders()), root])];
     const paths = files.map((file) => relativePath(root, folder, file)).filter((path) => path !== undefined);
     yield* this.#locked(options.signal, false, async function* (index, progress) {
       const onGone = async (path: string) => {
@@ -140,11 +142,14 @@ export class WorkspaceIndex {
    */
   async search(query: string, options: SearchOptions = {}): Promise<SearchResult> {
     throwIfCancelled(options.signal);
+    this.#connections.follow();
+    const { generation } = this.#connections;
     try {
-      this.#connections.follow();
-      const { vectors, notices } = options.mode === 'bm25' ? { notices: [] } : await this.#vectorSearch();
+      const { vectors, notices } = options.mode === 'bm25' ? { notices: [] } : await this.#embedding.search();
       return await searchChunks(this.#connections.reading, vectors, notices, query, options);
     } catch (error) {
+      // Another file was begun while the query's vector was made.
+      if (this.#connections.generation !== generation) return await this.search(query, options);
       if (!isDamage(error)) throw asUserError(error, this.file);
       throw this.#beginAfterDamage(error);
     }
@@ -152,20 +157,14 @@ export class WorkspaceIndex {
 
   /** Passages spread evenly over the index, in its order; all if there are fewer. */
   samplePassages(count: number): Passage[] {
-    const store = this.#connections.reading;
-    const ids = store.prepare('SELECT id FROM chunks ORDER BY id').all();
-    const step = Math.max(1, ids.length / Math.max(1, count));
-    const read = store.prepare(
-      `SELECT c.text, c.start_line AS startLine, c.end_line AS endLine, min(f.path) AS path
-       FROM chunks c JOIN files f ON f.document = c.document WHERE c.id = ? GROUP BY c.id`,
-    );
-    return Array.from({ length: Math.min(count, ids.length) }, (_, place) =>
-      read.get(ids[Math.floor(place * step)]!['id'] as number),
-    ).flatMap((row) => (row ? [{ ...row } as unknown as Passage] : []));
+    return this.#reading((store) => samplePassages(store, count));
   }
 
   status(): IndexStatus {
-    const store = this.#connections.reading;
+    return this.#reading((store) => this.#statusOf(store));
+  }
+
+  #statusOf(store: IndexStore): IndexStatus {
     const count = (table: string) => Number(store.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.['n']);
     return {
       file: this.file,
@@ -184,25 +183,22 @@ export class WorkspaceIndex {
   close(): void {
     this.#reader.close();
     this.#connections.close();
-    void this.#embedder?.then((embedder) => embedder.close()).catch(() => undefined);
+    this.#embedding.close();
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
 
-  /** Those in the index, or in the file that it replaces; what is no setting of ours is not taken. */
-  #storedSettings(): IndexSettings {
-    const stored = this.#store.meta('settings') ?? this.#connections.oldSettings;
-    const settings = { ...defaultSettings };
+  /** Reads from the index; from a new, empty one if it proves to be damaged. */
+  #reading<T>(work: (store: IndexStore) => T): T {
     try {
-      const values = JSON.parse(stored ?? '{}') as Partial<IndexSettings>;
-      Object.assign(settings, values);
-      checkSettings(settings);
-    } catch {
-      return { ...defaultSettings };
+      return work(this.#connections.reading);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#beginAfterDamage(error);
+      return work(this.#connections.reading);
     }
-    return settings;
   }
 
   /** Sets the damaged file aside; what to tell whoever asked for something in it. */
@@ -256,56 +252,16 @@ export class WorkspaceIndex {
     const progress = noProgress();
     this.#writeSettings();
     yield* work(this, progress);
-    yield* this.#embed(progress, signal);
+    for await (const counts of this.#embedding.update(signal)) {
+      Object.assign(progress, counts, { chunks: this.#chunkCount() });
+      yield { ...progress, phase: 'embedding' };
+    }
     this.#store.setMeta('updatedAt', new Date().toISOString());
     const tidying = this.#connections.tidy(signal);
     while (!(await tidying.next()).done) {
       yield { ...progress, phase: 'tidying', chunks: this.#chunkCount() };
     }
     yield { ...progress, phase: 'done', chunks: this.#chunkCount(), problems: this.#problems() };
-  }
-
-  /** Makes the missing vectors, or drops all of them if there is no embedding model any more. */
-  async *#embed(progress: IndexProgress, signal: AbortSignal | undefined): AsyncGenerator<IndexProgress> {
-    if (this.#settings.embedder === null) {
-      this.#connections.vectors.drop();
-      return;
-    }
-    const embedder = await this.#openEmbedder(this.#settings.embedder);
-    for await (const counts of embedChunks(this.#store, this.#connections.vectors, embedder, signal)) {
-      Object.assign(progress, counts, { chunks: this.#chunkCount() });
-      yield { ...progress, phase: 'embedding' };
-    }
-  }
-
-  #openEmbedder(folder: string): Promise<Embedder> {
-    this.#embedder ??= import('./embedding/embedder.ts').then((module) => module.Embedder.open(folder));
-    this.#embedder.catch(() => (this.#embedder = undefined)); // The folder may be there the next time.
-    return this.#embedder;
-  }
-
-  /** How to search by vectors, or why that is not possible now. */
-  async #vectorSearch(): Promise<{ vectors?: VectorSearch; notices: string[] }> {
-    const { embedder: folder } = this.#settings;
-    if (folder === null)
-      return { notices: ['No embedding model is set, so the search is by words alone (BM25).'] };
-    try {
-      const embedder = await this.#openEmbedder(folder);
-      if (this.#connections.searchedVectors.meta?.fingerprint !== embedder.fingerprint) {
-        return {
-          notices: [
-            'The index has no vectors of the embedding model yet; update it. Searched by words alone.',
-          ],
-        };
-      }
-      const vectors: VectorSearch = async (query, limit, documents, signal) => {
-        const [vector] = await embedder.embed([query], 'query', signal);
-        return this.#connections.searchedVectors.search(vector!, limit, documents);
-      };
-      return { vectors, notices: [] };
-    } catch (error) {
-      return { notices: [`${messageOf(error)} Searched by words alone.`] };
-    }
   }
 
   async *#updateFolder(
@@ -368,22 +324,6 @@ function noProgress(): IndexProgress {
     ...{ phase: 'reading', files: 0, added: 0, changed: 0, removed: 0, unchanged: 0 },
     ...{ chunks: 0, embedded: 0, toEmbed: 0, problems: [] },
   };
-}
-
-async function realFolder(folder: string): Promise<string> {
-  const found = await stat(folder).catch(() => undefined);
-  if (!found) throw new UserError(`The folder ${folder} does not exist.`);
-  if (!found.isDirectory()) throw new UserError(`${folder} is a file; a workspace is a folder.`);
-  return realpath(folder);
-}
-
-/** A changed file's path in the index; undefined if it is outside the folder. */
-function relativePath(root: string, folder: string, file: string): string | undefined {
-  for (const base of [root, resolve(folder)]) {
-    const path = relative(base, resolve(base, file));
-    if (path !== '' && !path.startsWith('..') && !isAbsolute(path)) return toSlashes(path);
-  }
-  return undefined;
 }
 
 function withoutUndefined<T extends object>(values: T): T {

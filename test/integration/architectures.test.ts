@@ -119,6 +119,18 @@ function checkModel(path: string, golden: Golden): void {
 
 /** Logits of quantised weights run as they are stored, and weights quantised anew from their values. */
 function checkBlocks(path: string, golden: Golden): void {
+  it('training widens the weights by itself, on first use', async () => {
+    const quantizedFolder = mkdtempSync(join(tmpdir(), 'spring-blocks-'));
+    try {
+      const checkpoint = await openCheckpoint(path);
+      await using embeddings = await EmbeddingTable.open(checkpoint);
+      await checkSpring(golden, checkpoint, embeddings, { past: false }, undefined, { quantizedFolder });
+      assert.match(readdirSync(quantizedFolder).join(), /^[^,]+-f32$/);
+    } finally {
+      rmSync(quantizedFolder, { recursive: true });
+    }
+  });
+
   for (const [precision, least, most] of [
     ['exact', 0, 1e-4],
     ['native', 1e-5, 0.03],

@@ -51,8 +51,8 @@ describe('types of GGUF tensors against the oracle', () => {
       const stored = await readTensorBytes(file.tensors.get(name)!);
       const format = blockFormats[type];
       const values = format.dequantize(stored);
-      const { bits, blockSize, mins: hasMins } = format.layout!;
-      const { codes, scales, mins } = format.unpack!(stored);
+      const { bits, blockSize, mins: hasMins } = format.layout;
+      const { codes, scales, mins } = format.unpack(stored);
       assert.equal(codes.length, values.length);
       assert.equal(scales.length, values.length / blockSize);
       assert.equal(mins !== undefined, hasMins);

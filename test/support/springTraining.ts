@@ -7,6 +7,7 @@ import { keysAndValuesOf } from '../../src/decoder/hostKeyValues.ts';
 import type { PastKeysAndValues } from '../../src/decoder/keyValueMemory.ts';
 import { DecoderSession } from '../../src/decoder/session.ts';
 import { TrainingSession, type TrainingExample } from '../../src/decoder/trainingSession.ts';
+import type { Preparation } from '../../src/decoder/types.ts';
 import { largestDifference, type Golden } from './oracle.ts';
 
 /** Virtual tokens of the golden training. */
@@ -54,12 +55,10 @@ export async function checkSpring(
   embeddings: EmbeddingTable,
   options: { past: boolean },
   past?: PastKeysAndValues,
+  preparation: Preparation = {},
 ): Promise<void> {
-  const session = await TrainingSession.open(checkpoint, {
-    ...options,
-    lora: false,
-    gradients: { inputsEmbeds: true },
-  });
+  const graph = { ...options, lora: false, gradients: { inputsEmbeds: true } };
+  const session = await TrainingSession.open(checkpoint, graph, preparation);
   const size = springTokens * embeddings.hiddenSize;
   const start = past ? 0 : golden.prefix_ids.length * embeddings.hiddenSize;
   const rows = golden.tensor('virtual_tokens').slice(0, size);

@@ -33,6 +33,13 @@ export interface LayerPart {
   shape: number[];
 }
 
+/** Whether two layers are stored in the same way. */
+export function sameEncoding(a: BlockEncoding | undefined, b: BlockEncoding): boolean {
+  return (
+    a?.bits === b.bits && a.blockSize === b.blockSize && a.zeroPoints === b.zeroPoints && a.mins === b.mins
+  );
+}
+
 /** The tensors that a layer has in the file. */
 export function layerParts(encoding: Encoding, outFeatures: number, inFeatures: number): LayerPart[] {
   if (encoding === 'float32') return [{ name: 'weight', dtype: 'F32', shape: [outFeatures, inFeatures] }];

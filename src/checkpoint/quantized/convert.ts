@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { throwIfCancelled } from '../../protocol/errors.ts';
-import { encodeBlocks } from './blocks.ts';
+import { encodeBlocks, sameEncoding } from './blocks.ts';
 import { convertOnAllCores } from './conversionPool.ts';
 import { planFile, TensorWriter, type Span } from './preparedFile.ts';
 import { quantizedEncoding, quantizeRows } from './quantize.ts';
@@ -117,7 +117,8 @@ async function encodeRows(
   rows: number,
 ): Promise<Map<string, Uint8Array>> {
   const where = 'packing' in source ? { name: source.name, file: source.codes.file } : source;
-  if (encoding !== 'float32' && JSON.stringify(storedEncoding(source)) === JSON.stringify(encoding)) {
+  // int8 and int4 too: what is stored just so loses nothing
+  if (encoding !== 'float32' && sameEncoding(storedEncoding(source), encoding)) {
     const blocks = await readBlocks(source, start, rows);
     checkFinite(blocks.scales, where);
     if (blocks.mins) checkFinite(blocks.mins, where);

@@ -53,7 +53,6 @@ export function isQuantized({ config, tensors }: Checkpoint): boolean {
  * float layers of a quantised checkpoint, if they can.
  *
  * @param root the folder in which the file will lie
- * @throws UserError for a stored type that has no exact mapping
  */
 export function recipeOf(checkpoint: Checkpoint, precision: PreparedPrecision, root: string): Recipe {
   const { config, tensors } = checkpoint;

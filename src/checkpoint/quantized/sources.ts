@@ -24,19 +24,11 @@ export function linearSource({ config, tensors }: Checkpoint, name: string): Lin
   return { name, packing: config.packing, codes, zeroPoints, scales, ...(groups ? { groups } : {}) };
 }
 
-/**
- * The blocks in which a layer is stored; undefined for floats.
- * @throws UserError for a type of blocks that has no exact mapping
- */
+/** The blocks in which a layer is stored; undefined for floats. */
 export function storedEncoding(source: LinearSource): BlockEncoding | undefined {
   if ('packing' in source) return packedEncoding(source.packing);
   if (isFloatType(source.dtype)) return undefined;
-  const { layout } = blockFormats[source.dtype as BlockType];
-  if (layout) return { ...layout, zeroPoints: false };
-  throw new UserError(
-    `${source.file}: tensor "${source.name}" is quantised as ${source.dtype}, which cannot be run as it is: use ` +
-      '--precision f32, int8 or int4, or take a Q4_K_M or Q8_0 file of the same model.',
-  );
+  return { ...blockFormats[source.dtype as BlockType].layout, zeroPoints: false };
 }
 
 /** Bytes of a source in its files. */
@@ -59,7 +51,7 @@ export async function readFloats(
 export async function readBlocks(source: LinearSource, start: number, count: number): Promise<Blocks> {
   if ('packing' in source) return packedBlocks(source, start, count);
   await using rows = await TensorRows.open(source);
-  return blockFormats[source.dtype as BlockType].unpack!(rows.readStored(start, count));
+  return blockFormats[source.dtype as BlockType].unpack(rows.readStored(start, count));
 }
 
 /** @throws UserError for a value that is not finite: its block would become garbage without a word */

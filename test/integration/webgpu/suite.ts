@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { readLoraAdapter } from '../../../src/checkpoint/lora.ts';
 import { Decoder } from '../../../src/decoder/decoder.ts';
 import { chooseDevice, describeDevices } from '../../../src/decoder/device.ts';
@@ -13,6 +13,7 @@ import {
   oracleCheckpoints,
   readArchitecture,
   readGolden,
+  readGoldenFolder,
 } from '../../support/oracle.ts';
 
 const checkpoints = oracleCheckpoints();
@@ -159,4 +160,25 @@ describe('on WebGPU', function () {
     assert.match(notices[0]!, /webgpu failed.*Device lost/);
     await decoder.dispose();
   });
+
+  for (const [path, precision] of [
+    ['gguf/llama-q4_k_m/model.gguf', 'native'], // minima, blocks of 16
+    ['gguf/llama-q8_0/model.gguf', 'exact'],
+    ['quantized/awq-32', 'native'],
+    ['quantized/gptq-8-symmetric-64', 'exact'],
+  ] as const) {
+    it(`${path} in ${precision}: the greedy text`, async () => {
+      const quantizedFolder = mkdtempSync(join(tmpdir(), 'spring-blocks-'));
+      const file = join(dirname(architectureFolder), path);
+      const golden = readGoldenFolder(path.endsWith('.gguf') ? dirname(file) : file);
+      const decoder = await Decoder.open(file, { device: 'webgpu', precision, quantizedFolder });
+      try {
+        const [answer] = await answers(decoder, [scenarioPrompt(golden, 'vt10')]);
+        assert.deepEqual(answer, golden.scenarios['vt10']!.greedy_ids);
+      } finally {
+        await decoder.dispose();
+        rmSync(quantizedFolder, { recursive: true });
+      }
+    });
+  }
 });

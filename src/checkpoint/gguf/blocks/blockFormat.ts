@@ -29,9 +29,9 @@ export interface BlockFormat {
   /** All values of whole blocks as float32, bit-equal to gguf-py's dequantisation. */
   dequantize: (bytes: Uint8Array) => Float32Array<ArrayBuffer>;
   /** How MatMulNBits computes with it without loss. */
-  layout?: BlockLayout;
+  layout: BlockLayout;
   /** Whole blocks in the form of the layout. */
-  unpack?: (bytes: Uint8Array) => UnpackedBlocks;
+  unpack: (bytes: Uint8Array) => UnpackedBlocks;
 }
 
 /** What is particular to a type. Its values are float32(scale * (code - zero)) + min. */

@@ -67,8 +67,8 @@ describe('blocks of GGUF files', () => {
     it(`${type}: codes, scales and mins give the values again`, () => {
       const bytes = pseudoRandom(32 * format.bytes);
       const values = format.dequantize(bytes);
-      const { bits, blockSize, mins: hasMins } = format.layout!;
-      const { codes, scales, mins } = format.unpack!(bytes);
+      const { bits, blockSize, mins: hasMins } = format.layout;
+      const { codes, scales, mins } = format.unpack(bytes);
       assert.equal(mins !== undefined, hasMins);
       for (const [block, scale] of scales.entries()) {
         const block32 = values.subarray(block * blockSize, (block + 1) * blockSize);
