@@ -83,8 +83,8 @@ export class ComparisonEngine {
   get model(): LoadedModel | undefined {
     if (!this.loaded) return undefined;
     const { decoder, model, folder } = this.loaded;
-    const { device, precision, reason, loadMs } = decoder;
-    return { model, folder, device, precision, reason, loadMs };
+    const { device, precision, reason, warning, loadMs } = decoder;
+    return { model, folder, device, precision, reason, warning, loadMs };
   }
 
   async unload(): Promise<void> {

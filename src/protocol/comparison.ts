@@ -150,6 +150,8 @@ export interface LoadedModel {
   precision: string;
   /** Why this device and precision, for people. */
   reason?: string;
+  /** What the user should know of the model in this precision: that it loses much, say. */
+  warning?: string | undefined;
   loadMs: number;
 }
 

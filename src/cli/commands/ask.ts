@@ -117,6 +117,7 @@ async function ask(question: string, options: AskOptions): Promise<void> {
     })) {
       if (event.type === 'loaded') {
         model = event.model;
+        if (model.warning !== undefined) tell(`Note: ${model.warning}`);
         if (tokenFile !== null) await warnOfMisfit(tokenFile, model);
       }
       if (event.type === 'prepared') {

@@ -307,7 +307,8 @@ export class ComparisonSession {
         });
         break;
       case 'loaded': {
-        const { device, precision, loadMs } = event.model;
+        const { device, precision, loadMs, warning } = event.model;
+        if (warning !== undefined) this.notify('warning', warning);
         store.patch({ model: { kind: 'ready', device, precision, loadMs } });
         break;
       }
