@@ -28,10 +28,10 @@ describe('parts of the comparison panel in Chromium', () => {
     await panel.page.getByText('0 of 4 ticked').waitFor();
     await panel.page.getByText('These answers belong to earlier inputs.').waitFor();
     const second = panel.page.locator('.passage').nth(1);
-    const unfold = second.getByRole('button', { name: 'Show the whole passage' });
-    await unfold.click();
+    await second.getByRole('button', { name: 'More of the passage' }).click();
     await settle(panel.page);
-    assert.equal(await unfold.getAttribute('aria-expanded'), 'true');
+    const fold = second.getByRole('button', { name: 'Less of the passage' });
+    assert.equal(await fold.getAttribute('aria-expanded'), 'true');
     await second.getByRole('button', { name: 'Open the document at these lines' }).click();
     await second.getByRole('button', { name: 'Move up' }).click();
     await second.getByRole('button', { name: 'Remove' }).click();

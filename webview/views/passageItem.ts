@@ -22,15 +22,17 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
   const ranks = element('span', { class: 'passage-ranks' });
   const tick = checkbox([number, ' ', file], (ticked) => controller.tickOne(id, ticked), {
     class: 'passage-tick',
+    'data-control': 'tick',
   });
   const icon = (label: string, text: string, onClick: () => void, extra: string) =>
     button(text, onClick, {
       appearance: 'icon',
       class: `text-button ${extra}`,
+      'data-control': text,
       'aria-label': label,
       title: label,
     });
-  const unfold = icon('Show the whole passage', 'More', () => controller.toggleUnfolded(id), '');
+  const unfold = icon('More of the passage', 'More', () => controller.toggleUnfolded(id), '');
   const open = icon(
     'Open the document at these lines',
     'Open',
@@ -83,6 +85,8 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
       const where = placeOf(item);
       setText(number, String(index + 1));
       setText(file, where);
+      // The component takes its name once, from what it holds when it enters the page.
+      setAttribute(tick.root, 'aria-label', tick.root.textContent);
       setText(headings, item.titlePath.join(' › '));
       setText(ranks, describeRanks(item, index + 1));
       setAttribute(root, 'aria-label', `Passage ${index + 1}, ${where}`);
@@ -90,6 +94,7 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
       root.classList.toggle('unticked', !item.ticked);
       root.classList.toggle('unfolded', unfolded);
       setText(unfold, unfolded ? 'Less' : 'More');
+      setAttribute(unfold, 'aria-label', unfolded ? 'Less of the passage' : 'More of the passage');
       setExpanded(unfold, unfolded);
       setVisible(open, item.passage.path !== undefined);
       setAttribute(up, 'disabled', index === 0);

@@ -2,6 +2,7 @@ import type { PanelPassage, PanelState } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { element, KeyedChildren, onChange, setText, setVisible } from '../dom.ts';
 import type { PanelModel, ViewState } from '../state.ts';
+import { oneTabStop } from '../oneTabStop.ts';
 import { button, setExpanded, textArea } from '../toolkit.ts';
 import { passageItem, type PassageItem } from './passageItem.ts';
 import type { View } from './view.ts';
@@ -22,12 +23,12 @@ export function passagesView(controller: Controller): View & { focus(): void } {
     },
   });
   let items: PanelPassage[] = [];
-  const all = button('All', () => controller.tick(items.map(({ id }) => id)), {
+  const all = button('Tick all', () => controller.tick(items.map(({ id }) => id)), {
     appearance: 'icon',
     class: 'text-button',
     'aria-label': 'Tick all passages',
   });
-  const none = button('None', () => controller.tick([]), {
+  const none = button('Untick all', () => controller.tick([]), {
     appearance: 'icon',
     class: 'text-button',
     'aria-label': 'Untick all passages',
@@ -43,7 +44,7 @@ export function passagesView(controller: Controller): View & { focus(): void } {
   const fromEditor = button('Add selection', () => controller.tell('addPassageFromEditor', {}), {
     appearance: 'icon',
     class: 'text-button',
-    'aria-label': 'Add the editor’s selection as a passage',
+    'aria-label': 'Add selection of the editor as a passage',
   });
   const empty = element('p', { class: 'empty' });
   const list = element('ol', { class: 'passages', 'aria-label': 'Passages' });
@@ -52,6 +53,7 @@ export function passagesView(controller: Controller): View & { focus(): void } {
     ({ item }) => item.id,
     ({ item }) => passageItem(item.id, controller),
   );
+  const refreshTabStop = oneTabStop(list);
   const update = onChange((passages: PanelPassage[], view: ViewState) => {
     items = passages;
     const ticked = passages.filter((item) => item.ticked).length;
@@ -68,6 +70,7 @@ export function passagesView(controller: Controller): View & { focus(): void } {
         highlight: view.highlight?.passageId === item.id ? view.highlight : null,
       })),
     );
+    refreshTabStop();
   });
   return {
     root: element(
@@ -92,7 +95,7 @@ export function passagesView(controller: Controller): View & { focus(): void } {
       empty,
       list,
     ),
-    focus: () => list.querySelector<HTMLElement>('vscode-checkbox, [tabindex]')?.focus(),
+    focus: () => list.querySelector<HTMLElement>('[tabindex="0"]')?.focus(),
     update({ panel, view }: PanelModel) {
       if (panel === null) return;
       if (document.activeElement !== retrieve) retrieve.value = String(panel.inputs.passageCount);
