@@ -5,6 +5,8 @@ import { localModels } from '../hub/localModels.ts';
 import { AdapterStore, defaultStoreFolder } from '../prag/adapterStore.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { IndexLocation, IndexProgress as ReportedProgress, IndexSummary } from '../protocol/engine.ts';
+import { extractText } from '../retrieval/reading/extractText.ts';
+import { DocumentReader } from '../retrieval/reading/documentReader.ts';
 import { passageText } from '../retrieval/passageText.ts';
 import { searchRepaired } from '../retrieval/workspace.ts';
 import { type IndexProgress, openIndex, type WorkspaceIndex } from '../retrieval/workspaceIndex.ts';
@@ -24,6 +26,8 @@ interface OpenedIndex {
 /** The handlers of the role `index`. `extensionFolder` holds media/demo. */
 export function indexRole(extensionFolder: string): Handlers<'index'> {
   let opened: OpenedIndex | undefined;
+  /** For texts that are shown: indexing may keep its own busy. */
+  const reader = new DocumentReader();
   const current = (): OpenedIndex => {
     if (!opened) throw new UserError('No workspace is open, so there is no index.');
     return opened;
@@ -85,6 +89,7 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
           };
         });
       }),
+    extractText: ({ folder, path }, { signal }) => extractText(reader, folder, path, signal),
     samplePassages: ({ count }) => Promise.resolve(current().index.samplePassages(count)),
     listAdapters: async ({ storeFolder }) => {
       const stored = await new AdapterStore(storeFolder ?? defaultStoreFolder()).list();

@@ -103,6 +103,12 @@ export interface IndexRequests {
     result: IndexSummary;
   };
   search: { params: { query: string; count: number }; progress: never; result: SearchHit[] };
+  /** The whole text of a PDF or Word document; `path` is relative to the folder. */
+  extractText: {
+    params: { folder: string; path: string };
+    progress: never;
+    result: { lines: DocumentLine[] };
+  };
   /** Passages spread evenly over the whole index. */
   samplePassages: { params: { count: number }; progress: never; result: Passage[] };
   /** The adapters of Parametric RAG that are stored, the most recently used first. */
@@ -199,6 +205,12 @@ export interface IndexProgress {
   filesTotal: number | null;
   chunks: number;
   currentFile?: string;
+}
+
+/** A line of a document's text; `place`: the page of a PDF, the paragraph of a Word document, else the line. */
+export interface DocumentLine {
+  text: string;
+  place: number;
 }
 
 export interface SearchHit extends Passage {

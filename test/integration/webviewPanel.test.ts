@@ -88,7 +88,8 @@ describe('comparison panel in Chromium', () => {
     await settle(panel.page);
     const found = await panel.page.evaluate(() => ({
       images: document.querySelectorAll('main img, main script, main b').length,
-      links: [...document.querySelectorAll('main a')].filter((link) => !link.matches('.source, .skip-link')).length,
+      links: [...document.querySelectorAll('main a')].filter((link) => !link.matches('.source, .skip-link'))
+        .length,
       hacked: window.hacked,
     }));
     assert.deepEqual(found, { images: 0, links: 0, hacked: undefined });

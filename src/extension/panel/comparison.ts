@@ -3,6 +3,8 @@ import * as vscode from 'vscode';
 import { UserError } from '../../protocol/errors.ts';
 import type { PanelAction } from '../../protocol/panel.ts';
 import type { History } from '../history.ts';
+import type { DocumentTexts } from '../documentText/documentTexts.ts';
+import { isBinaryDocument } from '../documentText/extractedText.ts';
 import { hitLocation } from '../hitLocation.ts';
 import type { IndexService } from '../indexService.ts';
 import type { ModelParts } from '../models/parts.ts';
@@ -18,6 +20,7 @@ export interface ComparisonParts extends ModelParts {
   context: vscode.ExtensionContext;
   index: IndexService;
   history: History;
+  documentTexts: DocumentTexts;
   log: Log;
 }
 
@@ -217,6 +220,10 @@ export class Comparison implements vscode.Disposable {
     if (passage?.path === undefined)
       throw new UserError('This passage was added by hand; it has no document.');
     const { uri, range } = hitLocation({ ...passage, folder: folder ?? (await folderOf(passage.path)) });
+    if (isBinaryDocument(passage.path)) {
+      await this.#parts.documentTexts.show(uri, passage);
+      return;
+    }
     await vscode.window.showTextDocument(uri, {
       viewColumn: vscode.ViewColumn.Beside,
       selection: range,

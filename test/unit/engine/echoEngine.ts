@@ -49,6 +49,7 @@ const handlers: Handlers<'index'> = {
       },
     ]);
   },
+  extractText: () => Promise.resolve({ lines: [] }),
   samplePassages: unused,
   listAdapters: unused,
   removeAdapters: unused,
