@@ -25,21 +25,45 @@ const levels = [
 
 const rooms = levels.flat();
 
+/** Folders of tests and tools, which nothing that ships imports. */
+const notShipped = ['test', 'bench', 'scripts'];
+
 /** For the files of a room: the rooms they may not import from, as patterns of relative paths. */
 const layering = levels.flatMap((sameLevel, level) =>
   sameLevel.map((room) => {
     const allowed = [room, ...levels.slice(0, level).flat()];
-    const forbidden = rooms.filter((other) => !allowed.includes(other));
+    const forbidden = [...rooms.filter((other) => !allowed.includes(other)), 'webview', ...notShipped];
     const regex = `^(\\.\\./)+(${forbidden.join('|')})/`;
     const message = 'Imports point downwards only: see docs/architecture.md.';
+    const patterns = [{ regex, message }];
     const paths = room === 'extension' ? [onlyRuntime] : [onlyExtension, onlyRuntime];
-    const patterns = forbidden.length > 0 ? [{ regex, message }] : [];
     return {
       files: [`src/${room}/**`],
       rules: { '@typescript-eslint/no-restricted-imports': ['error', { paths, patterns }] },
     };
   }),
 );
+
+/** The panels' code runs in a browser: of `src` it may import the types and tables that cross the border. */
+const webviewLayering = {
+  files: ['webview/**'],
+  rules: {
+    '@typescript-eslint/no-restricted-imports': [
+      'error',
+      {
+        paths: [onlyExtension, onlyRuntime],
+        patterns: [
+          { regex: '^(\\.\\./)+src/(?!protocol/)', message: 'Of src, webview imports protocol alone.' },
+          {
+            regex: `^(\\.\\./)+(${notShipped.join('|')})/`,
+            message: 'What ships imports no tests and no tools.',
+          },
+          { regex: '^node:', message: 'There is no Node in a webview.' },
+        ],
+      },
+    ],
+  },
+};
 
 const windowFunctions =
   'show(Error|Warning|Information)Message|(show|create)(QuickPick|InputBox)|withProgress|setStatusBarMessage|createOutputChannel|createTreeView|registerTreeDataProvider';
@@ -87,6 +111,7 @@ export default tseslint.config(
     },
   },
   ...layering,
+  webviewLayering,
   { files: ['src/extension/**'], rules: { 'no-restricted-syntax': ['error', ...shownByOnePlace] } },
   {
     files: ['src/extension/show.ts', 'src/extension/views/listView.ts', 'src/extension/chat/reply.ts'],

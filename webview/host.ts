@@ -1,3 +1,4 @@
+/** The panel's end of the line to the extension host: requests that get a reply or an error. */
 import type { PanelError } from '../src/protocol/panel.ts';
 
 /** The requests of a panel: by name what is sent and what comes back. */

@@ -53,6 +53,15 @@ export function count(text: string): number {
   return Number(text);
 }
 
+/** Different whole numbers with commas between, such as `1,10,50`. */
+export function counts(text: string): number[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (!parts.every((part) => /^\d+$/.test(part))) {
+    throw new InvalidArgumentError('Expected whole numbers with commas between, such as 1,10,50.');
+  }
+  return [...new Set(parts.map(Number))];
+}
+
 /** A finite number, 0 or more. */
 export function number(text: string): number {
   const value = Number(text);

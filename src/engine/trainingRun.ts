@@ -1,10 +1,10 @@
 /** Training the run of a folder (protocol/trainingRun.ts). */
-import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { readSmallFile } from '../checkpoint/files.ts';
 import { Decoder } from '../decoder/decoder.ts';
 import { exactMatch } from '../evaluation/metrics.ts';
 import { backboneMetadata } from '../hub/backboneMetadata.ts';
+import { tryLock } from '../hub/lock.ts';
 import { resolveModel } from '../hub/resolve.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { TrainingEvent } from '../protocol/training.ts';
@@ -25,7 +25,10 @@ const mostRunBytes = 1024 ** 2;
  */
 export async function* trainRun(folder: string, signal: AbortSignal): AsyncGenerator<TrainingEvent> {
   const run = await readRun(folder);
-  const release = await lockRun(folder);
+  const release = await tryLock(join(folder, runFiles.lock));
+  if (!release) {
+    throw new UserError('This run is being trained in another window: pause it there to go on here.');
+  }
   try {
     const { items: all, sha256 } = await readTrainingData(join(folder, runFiles.data));
     const { model, settings, tokenFile, validationShare } = run;
@@ -68,26 +71,4 @@ export async function finishRun(folder: string): Promise<string | null> {
 async function readRun(folder: string): Promise<TrainingRunFile> {
   const file = join(folder, runFiles.run);
   return parseRun(await readSmallFile(file, mostRunBytes), file);
-}
-
-/** Keeps a second window from training the same run; a lock of a process that has ended counts for nothing. */
-async function lockRun(folder: string): Promise<() => Promise<void>> {
-  const file = join(folder, runFiles.lock);
-  if (await isRunning(folder)) {
-    throw new UserError('This run is being trained in another window: pause it there to go on here.');
-  }
-  await writeFile(file, String(process.pid));
-  return () => rm(file, { force: true });
-}
-
-async function isRunning(folder: string): Promise<boolean> {
-  const text = await readFile(join(folder, runFiles.lock), 'utf8').catch(() => '');
-  const holder = Number(text);
-  if (!(holder > 0) || holder === process.pid) return false;
-  try {
-    process.kill(holder, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,3 +1,4 @@
+/** A search hit as a place that VS Code can open. */
 import * as vscode from 'vscode';
 import type { SearchHit } from '../protocol/engine.ts';
 

@@ -1,3 +1,4 @@
+/** The icon on the tabs of the panels. */
 import * as vscode from 'vscode';
 
 /** The icon of a panel's tab, for light and dark themes (a tab does not colour it as the activity bar does). */

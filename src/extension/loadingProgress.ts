@@ -9,7 +9,7 @@ const patienceMs = 1500;
 export function registerLoadingProgress(session: ComparisonSession): vscode.Disposable {
   let timer: NodeJS.Timeout | undefined;
   let ended: (() => void) | undefined;
-  const stop = session.store.onDidChange(() => {
+  const listening = session.store.onDidChange(() => {
     const { run } = session.state;
     if (run.kind === 'loading') {
       timer ??= setTimeout(show, patienceMs);
@@ -35,7 +35,7 @@ export function registerLoadingProgress(session: ComparisonSession): vscode.Disp
   }
 
   return new vscode.Disposable(() => {
-    stop();
+    listening.dispose();
     clearTimeout(timer);
     ended?.();
   });

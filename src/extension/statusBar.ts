@@ -16,8 +16,7 @@ export function registerStatusBar(session: ComparisonSession): vscode.Disposable
   };
   show();
   item.show();
-  const stop = session.store.onDidChange(show);
-  return vscode.Disposable.from(item, { dispose: stop });
+  return vscode.Disposable.from(item, session.store.onDidChange(show));
 }
 
 interface Status {

@@ -2,7 +2,7 @@
  * The gradient of each operator that training uses. Operators are kept to those that the WebGPU provider has too.
  * In the formulas y is the output, dy the gradient with respect to it.
  */
-import type { GradientRule, GradientStep } from './gradient.ts';
+import type { GradientRule, GradientStep } from './gradientStep.ts';
 import { microsoftDomain, type Graph, type Value } from './graph.ts';
 
 /** More than any dimension: the end of a slice that goes to the end. */

@@ -4,13 +4,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { env, platform } from 'node:process';
 import * as v from 'valibot';
 import { errorCode, exists, readSmallFile } from '../checkpoint/files.ts';
 import { readLoraAdapter, writeAdapter } from '../checkpoint/lora.ts';
 import type { LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
+import { userCacheFolder } from '../checkpoint/userCache.ts';
 import { UserError } from '../protocol/errors.ts';
 import { finite, listOf, longText, parseValidated, shortText } from '../protocol/schema.ts';
 
@@ -54,11 +53,7 @@ export const defaultStoreBytes = 2 * 1024 ** 3;
 
 /** Where adapters are kept if nothing else is said: the user's cache folder. */
 export function defaultStoreFolder(): string {
-  const cache =
-    platform === 'win32'
-      ? (env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'))
-      : (env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'));
-  return join(cache, 'spring-rag', 'adapters');
+  return join(userCacheFolder(), 'adapters');
 }
 
 export class AdapterStore {

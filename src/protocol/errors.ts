@@ -1,3 +1,7 @@
+/**
+ * The errors that all rooms throw and every border carries across: what users can act on, and cancelling; messages
+ * of the rest.
+ */
 import { visible } from './visible.ts';
 
 /**

@@ -1,3 +1,5 @@
+/** A passage, as it goes between retrieval, prompts and panels. */
+
 /** A piece of a document, as retrieved or as given by hand. Lines count from 1 and include both ends. */
 export interface Passage {
   text: string;

@@ -31,8 +31,8 @@ export const runFiles = {
   data: 'data.jsonl',
   /** Every event so far, one JSON object per line. */
   events: 'events.jsonl',
-  /** Holds the id of the process that trains; absent: none does. */
-  lock: 'running.pid',
+  /** The lock of the process that trains; absent: none does. */
+  lock: 'running.lock',
 } as const;
 
 /** Examples that are validated on at most: exact match takes an answer for each and every k. */

@@ -1,9 +1,8 @@
 /** Retrieval from a folder in one call, and where the index of a folder lies. */
 import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
-import { env, platform } from 'node:process';
+import { userCacheFolder } from '../checkpoint/userCache.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { SearchOptions, SearchResult } from './search/types.ts';
 import type { IndexSettings } from './settings.ts';
@@ -21,13 +20,9 @@ export function defaultIndexFile(workspaceFolder: string): string {
   } catch {
     throw new UserError(`The folder ${workspaceFolder} does not exist.`);
   }
-  const cache =
-    platform === 'win32'
-      ? (env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'))
-      : (env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'));
   const key = createHash('sha256').update(real).digest('hex').slice(0, 12);
   const name = basename(real).replace(/[^\p{L}\p{N}._-]/gu, '_');
-  return join(cache, 'spring-rag', `${name}-${key}.sqlite`);
+  return join(userCacheFolder(), `${name}-${key}.sqlite`);
 }
 
 export interface RetrieveOptions extends SearchOptions {

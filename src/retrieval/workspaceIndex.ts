@@ -11,7 +11,7 @@ import { Connections } from './index/connections.ts';
 import { asUserError, isDamage } from './index/openDatabase.ts';
 import type { IndexStore } from './index/store.ts';
 import { removeAll, updateFolder } from './index/update.ts';
-import { WriterLock } from './index/writerLock.ts';
+import { waitForWriting } from './index/writerLock.ts';
 import { DocumentReader } from './reading/documentReader.ts';
 import { samplePassages } from './search/samplePassages.ts';
 import { searchChunks } from './search/search.ts';
@@ -217,7 +217,7 @@ export class WorkspaceIndex {
     work: (index: WorkspaceIndex, progress: IndexProgress) => AsyncGenerator<IndexProgress>,
   ): AsyncGenerator<IndexProgress> {
     try {
-      const lock = yield* this.#waitForLock(signal);
+      const release = yield* this.#waitForLock(signal);
       this.#connections.follow();
       const { generation } = this.#connections;
       try {
@@ -230,7 +230,7 @@ export class WorkspaceIndex {
         if (!isDamage(error) && !isReplaced) throw error;
         if (!isReplaced) this.#beginAfterDamage(error);
       } finally {
-        lock.release();
+        await release();
       }
     } catch (error) {
       throw asUserError(error, this.file);
@@ -238,8 +238,8 @@ export class WorkspaceIndex {
     yield* this.update(this.#folders, { ...(signal && { signal }) });
   }
 
-  async *#waitForLock(signal: AbortSignal | undefined): AsyncGenerator<IndexProgress, WriterLock> {
-    const waiting = WriterLock.acquire(this.file, signal);
+  async *#waitForLock(signal: AbortSignal | undefined): AsyncGenerator<IndexProgress, () => Promise<void>> {
+    const waiting = waitForWriting(this.file, signal);
     let step = await waiting.next();
     for (; !step.done; step = await waiting.next()) yield { ...noProgress(), phase: 'waiting' };
     return step.value;

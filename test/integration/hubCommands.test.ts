@@ -177,6 +177,44 @@ describe('models on the command line', function () {
     assert.match((await spring(['models', '--downloaded'], offline)).stdout, /tiny +chat .*downloaded/);
   });
 
+  it("a user's models are among those that fit an embedding file", async () => {
+    const list = join(home, 'models.json');
+    const shape = {
+      ...{
+        hiddenSize: 128,
+        intermediateSize: 352,
+        numLayers: 5,
+        numHeads: 4,
+        numKeyValueHeads: 2,
+        headDim: 32,
+      },
+      ...{ vocabSize: 1536, maxPositionEmbeddings: 512, tieWordEmbeddings: true },
+    };
+    const rows = join(root, 'media', 'demo', 'spring-50.pt');
+    const sha256 = json(await spring(['inspect', rows, '--json']))['sha256'];
+    const tokens = {
+      id: 'my-tokens',
+      kind: 'token-file',
+      file: 'x.pt',
+      backbone: 'mine',
+      hiddenSize: 128,
+      sha256,
+    };
+    await writeFile(
+      list,
+      JSON.stringify([
+        { id: 'mine', repository: 'me/tiny', shape },
+        { ...tokens, repository: 'me/tokens' },
+      ]),
+    );
+    const inspected = json(await spring(['inspect', rows, '--json'], { SPRING_MODELS: list }));
+    assert.ok((inspected['fits'] as { id: string }[]).some(({ id }) => id === 'mine'));
+    await writeFile(list, '{}');
+    const wrong = await spring(['inspect', rows], { SPRING_MODELS: list });
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.stderr, /must hold a JSON list/);
+  });
+
   it('an embedding file of the list', async () => {
     const name = 'mistral.7b.base.added_token_embeddings.pt';
     server.repositories.set('yutaozhu94/SPRING', {

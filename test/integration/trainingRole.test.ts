@@ -57,9 +57,9 @@ describe('the training engine', () => {
   /** Resolves when the run has come so far. */
   const reaches = (session: TrainingSession, step: number): Promise<TrainingPanelState> =>
     new Promise((resolve) => {
-      session.onDidChange = (state) => {
+      session.onDidChange((state) => {
         if (state.step >= step) resolve(state);
-      };
+      });
     });
   const rowsOf = async ({ state }: TrainingSession): Promise<string> =>
     (await readVirtualTokens(state.path)).sha256;

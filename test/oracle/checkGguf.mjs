@@ -28,14 +28,18 @@ for (const name of wanted.length > 0 ? wanted : readdirSync(fixtures).sort()) {
   const { greedy_ids: expected, greedy_margins: margins } = golden.scenarios.baseline;
   const ids = [];
   const prompt = [...golden.prefix_ids, ...golden.suffix_ids];
-  for await (const token of context.getSequence().evaluate(prompt, { temperature: 0, yieldEogTokens: true })) {
+  for await (const token of context
+    .getSequence()
+    .evaluate(prompt, { temperature: 0, yieldEogTokens: true })) {
     ids.push(token);
     if (ids.length === expected.length) break;
   }
   const first = expected.findIndex((id, index) => ids[index] !== id);
   const quantised = /q\d/.test(name);
   if (first >= 0 && !quantised) failed++;
-  console.log(`${name}: ${first < 0 ? 'equal' : `differs from ${first}, margin ${margins[first]}: ${ids}, expected ${expected}`}`);
+  console.log(
+    `${name}: ${first < 0 ? 'equal' : `differs from ${first}, margin ${margins[first]}: ${ids}, expected ${expected}`}`,
+  );
   await context.dispose();
   await model.dispose();
 }

@@ -1,3 +1,4 @@
+/** Log probabilities of tokens as a panel shows them: in three classes, in percent, beside their alternatives. */
 import type { AnswerToken, TokenAlternative } from '../../src/protocol/comparison.ts';
 
 /** How sure the model was of a token: its probability is at least 0.9, at least 0.5, or less. */

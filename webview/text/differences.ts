@@ -1,3 +1,4 @@
+/** How one answer differs from another, word by word. */
 import { diffArrays } from 'diff';
 import { wordsOf, type Span, type Word } from './words.ts';
 

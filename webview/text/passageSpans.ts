@@ -1,3 +1,4 @@
+/** Which words of an answer stand in a passage, and in which one. */
 import { stopWords } from '../../src/protocol/stopWords.ts';
 import { wordsOf, type Span, type Word } from './words.ts';
 

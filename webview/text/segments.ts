@@ -1,3 +1,4 @@
+/** An answer cut into runs, each of one passage and one kind of difference, as it is drawn. */
 import type { PassageSpan } from './passageSpans.ts';
 import type { Span } from './words.ts';
 

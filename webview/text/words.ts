@@ -1,3 +1,5 @@
+/** Words of texts and stretches of them, which comparing answers and passages is built on. */
+
 /** A word of a text. Two words are the same when their keys are equal. */
 export interface Word {
   /** UTF-16 offsets, end exclusive. */

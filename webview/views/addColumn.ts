@@ -1,3 +1,4 @@
+/** The cell behind the last column, where another way to ask is chosen. */
 import type { ColumnChoice, PanelState } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { choiceKey, columnKinds, type ColumnKind } from '../columnKinds.ts';

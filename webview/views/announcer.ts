@@ -1,3 +1,4 @@
+/** What screen readers are told while a run goes on. */
 import type { PanelState } from '../../src/protocol/panel.ts';
 import { element } from '../dom.ts';
 import { textOf } from '../shownColumns.ts';

@@ -1,3 +1,7 @@
+/**
+ * What is marked in each answer: confidence, differences from the reference, words of passages; computed once for
+ * the same texts.
+ */
 import type { PanelColumn, PanelPassage, PanelState } from '../../src/protocol/panel.ts';
 import { isComplete, referenceOf, textOf } from '../shownColumns.ts';
 import type { ViewState } from '../state.ts';

@@ -1,3 +1,4 @@
+/** The text of one answer with its marks, drawn token by token while it streams. */
 import type { AnswerToken } from '../../src/protocol/comparison.ts';
 import type { PanelColumn } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';

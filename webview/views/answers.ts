@@ -1,3 +1,4 @@
+/** The part of the panel with the answers: how the run stands, tools for all of them, the columns. */
 import type { PanelState, RunState } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { element, KeyedChildren, onChange, setChildren, setVisible } from '../dom.ts';

@@ -1,3 +1,4 @@
+/** A chart of curves over training steps (uPlot) in the colours of the theme. */
 import uPlot from 'uplot';
 import { element, setVisible } from '../dom.ts';
 import type { Curves } from '../trainingState.ts';

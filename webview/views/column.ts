@@ -1,3 +1,4 @@
+/** One column of the comparison: its way to ask, its answer, figures, warnings and prompt. */
 import type { Answer, PromptPiece } from '../../src/protocol/comparison.ts';
 import type { PanelColumn } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';

@@ -1,3 +1,4 @@
+/** The legend of the marks in the answers. */
 import { element, setVisible } from '../dom.ts';
 import { isComplete } from '../shownColumns.ts';
 import { sureFrom, unsureFrom } from '../text/confidence.ts';

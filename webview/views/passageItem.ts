@@ -1,3 +1,4 @@
+/** One passage in the list: tick, place, ranks, buttons and text. */
 import type { PanelPassage } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { element, onChange, setAttribute, setText, setVisible, type ItemView } from '../dom.ts';

@@ -1,3 +1,4 @@
+/** The list of passages, with adding one by hand. */
 import type { PanelPassage, PanelState } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { element, KeyedChildren, onChange, setText, setVisible } from '../dom.ts';

@@ -1,3 +1,4 @@
+/** The popover of a token: its probability and what the model would have said instead. */
 import type { AnswerToken } from '../../src/protocol/comparison.ts';
 import { element } from '../dom.ts';
 import { choicesOf, percentOf, visibleText } from '../text/confidence.ts';

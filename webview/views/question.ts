@@ -1,3 +1,4 @@
+/** The question's field and the buttons that ask, ask again and cancel. */
 import type { Controller } from '../controller.ts';
 import { element, setAttribute, setVisible } from '../dom.ts';
 import { isRunning, type PanelModel } from '../state.ts';

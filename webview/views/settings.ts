@@ -1,3 +1,4 @@
+/** The settings of generation: fields made from a table, and their summary. */
 import type { AnswerSettings } from '../../src/protocol/comparison.ts';
 import type { Controller } from '../controller.ts';
 import { element, onChange, setVisible } from '../dom.ts';

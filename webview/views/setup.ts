@@ -1,3 +1,4 @@
+/** The set-up of a comparison: model, device, precision, embedding file, k, settings. */
 import type {
   DeviceChoice,
   ModelInfo,

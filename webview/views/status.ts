@@ -1,3 +1,4 @@
+/** What stands above the question: notices, and the state of workspace, index, model and record. */
 import type { IndexState, ModelState, PanelState } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { element, onChange, setChildren, KeyedChildren } from '../dom.ts';

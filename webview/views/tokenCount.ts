@@ -1,3 +1,4 @@
+/** The choice of k, the number of virtual tokens in the prompt. */
 import type { Controller } from '../controller.ts';
 import { element, onChange, setAttribute } from '../dom.ts';
 import { problemOfSelected, rowsOfSelected } from '../selection.ts';

@@ -1,3 +1,4 @@
+/** The head of the training panel: status, progress and the buttons of a run. */
 import type { TrainingPanelRequests, TrainingPanelState } from '../../src/protocol/trainingPanel.ts';
 import { element, onChange, setChildren, setText, setVisible } from '../dom.ts';
 import { count, duration } from '../text/format.ts';

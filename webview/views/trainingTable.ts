@@ -1,3 +1,4 @@
+/** The table of a run's validations. */
 import type { TrainingPanelState } from '../../src/protocol/trainingPanel.ts';
 import type { TrainingStep } from '../../src/protocol/training.ts';
 import { element, onChange, setVisible } from '../dom.ts';

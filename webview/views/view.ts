@@ -1,3 +1,4 @@
+/** What a part of the panel is, and the pieces that several of them show: lines with a message, buttons of actions. */
 import type { PanelAction } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { element } from '../dom.ts';

@@ -4,14 +4,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { throwIfCancelled, UserError } from '../../protocol/errors.ts';
 import { programBeside } from '../files.ts';
-import type { LayerTask } from './convert.ts';
-
-/** What a thread tells. */
-export type Reply =
-  | { type: 'progress'; bytes: number }
-  | { type: 'done'; sha256: Record<string, string> }
-  /** What a thread throws loses its class on the way: `system` is what a failed system call adds to an error. */
-  | { type: 'failed'; message: string; forUser: boolean; system: { code?: string; syscall?: string } };
+import type { LayerTask, Reply } from './conversionTask.ts';
 
 /**
  * Yields bytes of the checkpoint's weights as they are read, returns the SHA-256 of all tensors.

@@ -1,8 +1,8 @@
 /** A thread that converts layers: see conversionPool.ts. */
 import { parentPort } from 'node:worker_threads';
 import { messageOf, UserError } from '../../protocol/errors.ts';
-import type { Reply } from './conversionPool.ts';
-import { convertLayer, type LayerTask } from './convert.ts';
+import type { LayerTask, Reply } from './conversionTask.ts';
+import { convertLayer } from './convert.ts';
 
 const tell = (reply: Reply): void => parentPort!.postMessage(reply);
 

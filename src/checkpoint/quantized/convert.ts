@@ -6,6 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { throwIfCancelled } from '../../protocol/errors.ts';
 import { encodeBlocks, sameEncoding } from './blocks.ts';
 import { convertOnAllCores } from './conversionPool.ts';
+import type { LayerTask } from './conversionTask.ts';
 import { planFile, TensorWriter, type Span } from './preparedFile.ts';
 import { quantizedEncoding, quantizeRows } from './quantize.ts';
 import { plannedTensors, type LinearRecipe, type Recipe } from './recipe.ts';
@@ -23,14 +24,6 @@ export interface ConversionProgress {
   /** Bytes of the checkpoint's weights that have been read, of all. */
   done: number;
   total: number;
-}
-
-/** One layer to write, as it is given to a thread. */
-export interface LayerTask {
-  linear: LinearRecipe;
-  /** The file, which is there already, and where in it the layer's tensors lie. */
-  path: string;
-  spans: ReadonlyMap<string, Span>;
 }
 
 /**

@@ -1,8 +1,8 @@
 /** Where prepared weights lie, and what they are prepared for. */
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
+import { userCacheFolder } from '../userCache.ts';
 
 /**
  * What weights are prepared for. `int8`, `int4`: quantised from their values; `native`: the checkpoint's own blocks;
@@ -16,11 +16,7 @@ export type PreparedPrecision = (typeof preparedPrecisions)[number];
 export function defaultQuantizedFolder(env: NodeJS.ProcessEnv = process.env): string {
   const named = env['SPRING_RAG_QUANTIZED'];
   if (named !== undefined && named !== '') return named;
-  const caches =
-    process.platform === 'win32'
-      ? (env['LOCALAPPDATA'] ?? join(homedir(), 'AppData', 'Local'))
-      : (env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'));
-  return join(caches, 'spring-rag', 'quantized');
+  return join(userCacheFolder(env), 'quantized');
 }
 
 /** The checkpoint's own name, for people, and a hash of where it lies. */

@@ -1,12 +1,12 @@
 /** `spring ask`: a question answered in several variants, side by side. */
+import type { RegisterCommand } from '../command.ts';
 import { readJsonText } from '../../checkpoint/textFile.ts';
-import type { RegisterCommand } from './index.ts';
 import { Option } from 'commander';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { ComparisonEngine } from '../../engine/comparison.ts';
-import { loadCatalogue } from '../../hub/catalogue.ts';
 import { modelFacts } from '../../hub/backboneMetadata.ts';
+import { environmentCatalogue } from '../../hub/environmentCatalogue.ts';
 import { fitOf } from '../../hub/fit.ts';
 import { resolveTokenFile } from '../../hub/resolve.ts';
 import type { Answer, LoadedModel, VariantId, VariantPlan } from '../../protocol/comparison.ts';
@@ -156,7 +156,7 @@ async function defaultVariants(options: AskOptions, tokenFile: string | null): P
 async function warnOfMisfit(tokenFile: string, { model, folder }: LoadedModel): Promise<void> {
   const tokens = await readVirtualTokens(await resolveTokenFile(tokenFile));
   const facts = modelFacts(model, folder, await openCheckpoint(folder));
-  const { fit, message } = fitOf(tokens, await facts, loadCatalogue());
+  const { fit, message } = fitOf(tokens, await facts, environmentCatalogue());
   if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
 }
 

@@ -18,7 +18,7 @@ import { readPassagesFile } from '../passages.ts';
 import { addEndpointOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
 import { dim } from '../terminal.ts';
 import { openDecoder } from '../openDecoder.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface AugmentCommandOptions extends ModelOptions, Pick<PragCommandOptions, 'endpoint' | 'endpointModel'> {
   passages?: string;

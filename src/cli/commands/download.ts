@@ -11,7 +11,7 @@ import type { DownloadEvent, DownloadResult } from '../../hub/types.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
 import { interruptSignal } from '../options.ts';
 import { terminalWidth } from '../terminal.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface DownloadOptions {
   revision?: string;

@@ -21,7 +21,7 @@ import { addModelOptions, count, interruptSignal, type ModelOptions } from '../o
 import { readPassagesFile } from '../passages.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
 import { openDecoder } from '../openDecoder.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface EncodeOptions extends ModelOptions, PragCommandOptions {
   passages?: string;

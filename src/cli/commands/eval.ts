@@ -1,15 +1,16 @@
 /** `spring eval`: scores of several variants over a data set. */
 import { basename } from 'node:path';
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import { readJsonText } from '../../checkpoint/textFile.ts';
 import { readVirtualTokens, type VirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import type { Decoder } from '../../decoder/decoder.ts';
+import { compareConditions } from '../../evaluation/comparisons.ts';
 import { conditionKey, expandConditions, type Condition } from '../../evaluation/conditions.ts';
 import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
 import { PredictionFile, type ExperimentSettings, type Prediction } from '../../evaluation/predictions.ts';
 import { readEvaluationData, type EvaluationData, type EvaluationItem } from '../../evaluation/questions.ts';
 import { writeResults } from '../../evaluation/report/writeResults.ts';
-import { retrieveForItems } from '../../evaluation/retrieval.ts';
+import { passageQuality, retrieveForItems } from '../../evaluation/retrieval.ts';
 import { summarize, summaryTable } from '../../evaluation/summary.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
@@ -20,9 +21,9 @@ import { extractAnswer, type ExtractionMode } from '../../prag/answerExtraction.
 import { describeProgress, openPassageEncoder, readFewShotFile } from '../../prag/passageAdapters.ts';
 import type { PassageEncoder } from '../../prag/encode.ts';
 import { addPragOptions, readPragOptions, type PragCommandOptions } from '../pragOptions.ts';
-import { addModelOptions, count, interruptSignal, type ModelOptions } from '../options.ts';
+import { addModelOptions, count, counts, interruptSignal, type ModelOptions } from '../options.ts';
 import { openDecoder } from '../openDecoder.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface EvalOptions extends ModelOptions, PragCommandOptions {
   extraction: 'auto' | ExtractionMode;
@@ -127,8 +128,11 @@ async function evaluate(options: EvalOptions): Promise<void> {
       items: items.length,
       unanswered: data.unanswered.length,
       variants: summaries,
+      comparisons: compareConditions(predictions),
+      retrieval: passageQuality(items, conditions),
     };
-    if (options.out !== undefined) await writeResults(options.out, result, settings, conditions, predictions);
+    if (options.out !== undefined)
+      await writeResults(options.out, result, settings, conditions, predictions, items);
     process.stdout.write(
       options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summaryTable(summaries)}\n`,
     );
@@ -305,13 +309,4 @@ function tokenFileOf({ tokens, model }: EvalOptions): string | undefined {
 function showProgress(done: number, total: number): void {
   if (process.stderr.isTTY)
     process.stderr.write(`\r${done} of ${total} answers${done === total ? '\n' : ''}`);
-}
-
-/** Reads `1,10,50`. */
-function counts(text: string): number[] {
-  const parts = text.split(',').map((part) => part.trim());
-  if (!parts.every((part) => /^\d+$/.test(part))) {
-    throw new InvalidArgumentError('Expected whole numbers with commas between, such as 1,10,50.');
-  }
-  return [...new Set(parts.map(Number))];
 }

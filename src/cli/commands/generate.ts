@@ -16,7 +16,7 @@ import {
 import { dim, printable } from '../terminal.ts';
 import { samplingSettings } from './ask.ts';
 import { openDecoder } from '../openDecoder.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface GenerateOptions extends ModelOptions, SamplingOptions {
   prompt?: string;

@@ -7,7 +7,7 @@ import { watchWorkspace } from '../../retrieval/watch/watchWorkspace.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { count, interruptSignal } from '../options.ts';
 import { printable } from '../terminal.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface IndexCommandOptions {
   workspace?: string;

@@ -1,6 +1,8 @@
-import type { Command } from 'commander';
+/** All commands, in the order of the help. */
+import type { RegisterCommand } from '../command.ts';
 import { registerAsk } from './ask.ts';
 import { registerAugment } from './augment.ts';
+import { registerCompare } from './compare.ts';
 import { registerEncode } from './encode.ts';
 import { registerEval } from './eval.ts';
 import { registerGenerate } from './generate.ts';
@@ -11,17 +13,17 @@ import { registerTrain } from './train.ts';
 import { registerTokenize } from './tokenize.ts';
 import { registerInspect } from './inspect.ts';
 import { registerModels } from './models.ts';
+import { registerTrecEval } from './trec-eval.ts';
 import { registerDownload } from './download.ts';
 import { registerRemove } from './remove.ts';
-
-/** Adds one command to the program. */
-export type RegisterCommand = (program: Command) => void;
 
 export const commands: readonly RegisterCommand[] = [
   registerAsk,
   registerGenerate,
   registerScore,
   registerEval,
+  registerCompare,
+  registerTrecEval,
   registerTrain,
   registerAugment,
   registerEncode,

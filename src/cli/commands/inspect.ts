@@ -16,15 +16,15 @@ import { hashValues } from '../../checkpoint/tensorRows.ts';
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { distinctRopes } from '../../decoder/rope.ts';
-import { loadCatalogue } from '../../hub/catalogue.ts';
 import { modelFacts } from '../../hub/backboneMetadata.ts';
+import { environmentCatalogue } from '../../hub/environmentCatalogue.ts';
 import { backbonesFor, fitOf } from '../../hub/fit.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { visible } from '../../protocol/visible.ts';
 import { count } from '../options.ts';
 import { bold } from '../terminal.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface InspectOptions {
   model?: string;
@@ -74,7 +74,7 @@ async function inspectTokens(path: string, options: InspectOptions): Promise<Fac
   const model = folder === undefined ? undefined : await openCheckpoint(folder);
   const tokens = await readVirtualTokens(path, { hiddenSize: options.hidden ?? model?.config.hiddenSize });
   const { count: rows, hiddenSize, dtype, sha256, format, metadata } = tokens;
-  const catalogue = loadCatalogue();
+  const catalogue = environmentCatalogue();
   const fits = backbonesFor(tokens, catalogue);
   const fit = model && fitOf(tokens, await modelFacts(options.model!, folder!, model), catalogue);
   return { kind: 'virtual-tokens', shape: [rows, hiddenSize], dtype, sha256, fits, fit, format, metadata };

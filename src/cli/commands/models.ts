@@ -9,7 +9,7 @@ import type { OverviewRow } from '../../hub/overview.ts';
 import type { LocalModel } from '../../protocol/localModels.ts';
 import { visible } from '../../protocol/visible.ts';
 import { bold, dim } from '../terminal.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 export const registerModels: RegisterCommand = (program) => {
   program

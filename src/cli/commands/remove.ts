@@ -10,7 +10,7 @@ import { planRemoval, remove } from '../../hub/remove.ts';
 import type { RemovalPlan } from '../../hub/remove.ts';
 import { requestOf } from '../../hub/request.ts';
 import { UserError } from '../../protocol/errors.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface RemoveOptions {
   revision?: string;

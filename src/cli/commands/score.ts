@@ -6,7 +6,7 @@ import { UserError } from '../../protocol/errors.ts';
 import { tokenizeText } from '../../spring/tokenizePrompt.ts';
 import { addModelOptions, interruptSignal, type ModelOptions } from '../options.ts';
 import { openDecoder } from '../openDecoder.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface ScoreOptions extends ModelOptions {
   textFile: string;

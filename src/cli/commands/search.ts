@@ -6,7 +6,7 @@ import type { SearchHit, SearchMode, SearchOptions } from '../../retrieval/searc
 import { UserError } from '../../protocol/errors.ts';
 import { count, interruptSignal } from '../options.ts';
 import { bold, dim, indented, printable } from '../terminal.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface SearchCommandOptions {
   workspace: string;

@@ -2,7 +2,7 @@
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { printable } from '../terminal.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface TokenizeOptions {
   model: string;

@@ -18,7 +18,7 @@ import { trainVirtualTokens } from '../../spring/training/trainer.ts';
 import { count, interruptSignal, number } from '../options.ts';
 import { describeEvent, summarise } from '../trainingReport.ts';
 import { openDecoder } from '../openDecoder.ts';
-import type { RegisterCommand } from './index.ts';
+import type { RegisterCommand } from '../command.ts';
 
 interface TrainOptions {
   model: string;

@@ -2,8 +2,13 @@
 import type { Condition } from '../conditions.ts';
 import { conditionKey } from '../conditions.ts';
 import type { Prediction } from '../predictions.ts';
-import { percent, type ConditionSummary } from '../summary.ts';
-import { barChart, escapeHtml, lineChart, type Line } from './charts.ts';
+import type { PassageQuality } from '../retrieval.ts';
+import type { Interval } from '../statistics/bootstrap.ts';
+import type { PairedComparison } from '../statistics/pairedComparison.ts';
+import type { ConditionSummary } from '../summary.ts';
+import { barChart, escapeHtml, lineChart, type Bar, type Line } from './charts.ts';
+import { comparisonCells, comparisonNote, comparisonTitles } from './comparisonTable.ts';
+import { percent } from './textTable.ts';
 
 /** Questions whose answers are shown; the file of predictions has all. */
 const shownQuestions = 200;
@@ -14,6 +19,8 @@ export interface ReportInput {
   settings: Readonly<Record<string, string>>;
   conditions: readonly Condition[];
   summaries: readonly ConditionSummary[];
+  comparisons: readonly PairedComparison[];
+  retrieval: readonly PassageQuality[];
   predictions: readonly Prediction[];
 }
 
@@ -34,7 +41,10 @@ ${settingsTable(input.settings)}
 <h2>Scores</h2>
 ${scoreTable(input.summaries)}
 <p class="note">EM: exact match; F1, precision and recall over words; accuracy: a gold answer stands in the answer (definitions of
-FlashRAG). The interval is Wilson's, at 95 %.</p>
+FlashRAG). Intervals are at 95 %: Wilson's of exact match and accuracy, by a bootstrap over the questions of the others. They are
+those of each variant alone; whether two variants differ is in the next table.</p>
+${comparisonSection(input.comparisons)}
+${retrievalSection(input.retrieval)}
 <div class="charts">${charts(input.summaries).join('\n')}</div>
 <h2>Answers</h2>
 ${answerTable(input)}
@@ -43,24 +53,25 @@ ${answerTable(input)}
 `;
 }
 
-/** The charts that the conditions call for: over k, over passages, else bars. */
+/** The charts that the conditions call for: over k, over passages, and bars. */
 export function charts(summaries: readonly ConditionSummary[]): string[] {
   const isSpring = ({ id }: ConditionSummary): boolean => /^(spring:\d+|baseline)$/.test(id);
-  const byTokens = linesOf(
-    summaries.filter(isSpring),
-    ({ passages }) => `${passages} passages`,
-    ({ k }) => k,
-  );
-  const byPassages = linesOf(
-    summaries,
-    ({ id }) => id,
-    ({ passages }) => passages,
-  );
   return [
-    ...(byTokens.length > 0
-      ? [lineChart('Exact match % by virtual tokens (0: baseline)', 'k', byTokens)]
-      : []),
-    ...(byPassages.length > 0 ? [lineChart('Exact match % by passages', 'passages', byPassages)] : []),
+    ...metrics.flatMap(({ name, value }) => {
+      const byTokens = linesOf(summaries.filter(isSpring), passagesText, ({ k }) => k, value);
+      const byPassages = linesOf(
+        summaries,
+        ({ id }) => id,
+        ({ passages }) => passages,
+        value,
+      );
+      return [
+        ...(byTokens.length > 0
+          ? [lineChart(`${name} % by virtual tokens (0: baseline)`, 'k', byTokens)]
+          : []),
+        ...(byPassages.length > 0 ? [lineChart(`${name} % by passages`, 'passages', byPassages)] : []),
+      ];
+    }),
     barChart(
       'Exact match, F1 and accuracy, %',
       summaries.map((summary) => ({ name: nameOf(summary, summaries), values: barsOf(summary) })),
@@ -68,35 +79,49 @@ export function charts(summaries: readonly ConditionSummary[]): string[] {
   ];
 }
 
+/** What lines are drawn of. */
+const metrics: readonly {
+  name: string;
+  value: (summary: ConditionSummary) => { y: number; interval: Interval };
+}[] = [
+  { name: 'Exact match', value: ({ exactMatch: y, exactMatchInterval: interval }) => ({ y, interval }) },
+  { name: 'F1', value: ({ f1: y, f1Interval: interval }) => ({ y, interval }) },
+];
+
 /** Lines of at least two points; the same x twice (baseline and spring:0) counts once. */
 function linesOf(
   summaries: readonly ConditionSummary[],
   nameOfLine: (summary: ConditionSummary) => string,
   x: (summary: ConditionSummary) => number,
+  value: (summary: ConditionSummary) => { y: number; interval: Interval },
 ): Line[] {
   return [...Map.groupBy(summaries, nameOfLine)]
     .map(([name, group]) => {
-      const values = new Map(group.map((summary) => [x(summary), summary.exactMatch]));
-      const points = [...values].map(([at, y]) => ({ x: at, y })).sort((a, b) => a.x - b.x);
+      const values = new Map(group.map((summary) => [x(summary), value(summary)]));
+      const points = [...values].map(([at, point]) => ({ x: at, ...point })).sort((a, b) => a.x - b.x);
       return { name, points };
     })
     .filter(({ points }) => points.length > 1);
 }
 
-function barsOf(summary: ConditionSummary): { series: string; value: number; interval?: [number, number] }[] {
+function barsOf(summary: ConditionSummary): Bar['values'] {
   return [
     { series: 'EM', value: summary.exactMatch, interval: summary.exactMatchInterval },
-    { series: 'F1', value: summary.f1 },
-    { series: 'accuracy', value: summary.accuracy },
+    { series: 'F1', value: summary.f1, interval: summary.f1Interval },
+    { series: 'accuracy', value: summary.accuracy, interval: summary.accuracyInterval },
   ];
 }
 
-/** A condition's name; the number of passages where a variant has several. */
+function passagesText({ passages }: Pick<ConditionSummary, 'passages'>): string {
+  return `${passages} ${passages === 1 ? 'passage' : 'passages'}`;
+}
+
+/** A condition's name, as in paired comparisons; the number of passages where a variant has several. */
 function nameOf(
   { id, passages }: Pick<ConditionSummary, 'id' | 'passages'>,
   all: readonly ConditionSummary[],
 ): string {
-  return all.filter((other) => other.id === id).length > 1 ? `${id}, ${passages}p` : id;
+  return all.filter((other) => other.id === id).length > 1 ? `${id}/${passages}p` : id;
 }
 
 function settingsTable(settings: Readonly<Record<string, string>>): string {
@@ -107,20 +132,50 @@ function settingsTable(settings: Readonly<Record<string, string>>): string {
 }
 
 function scoreTable(summaries: readonly ConditionSummary[]): string {
-  const titles = ['Variant', 'k', 'Passages', 'Items', 'EM %', '95 %', 'F1 %', 'Precision %', 'Recall %'];
+  const score = (value: number, interval: Interval): string =>
+    `${percent(value)} (${interval.map(percent).join('–')})`;
+  const titles = ['Variant', 'k', 'Passages', 'Items', 'EM %', 'F1 %', 'Precision %', 'Recall %'];
   titles.push('Accuracy %', 'Answer tokens', 'Prompt tokens');
-  const rows = summaries.map((row) => {
-    const [low, high] = row.exactMatchInterval;
-    const cells = [row.id, row.k, row.passages, row.items, percent(row.exactMatch)];
-    cells.push(
-      `${percent(low)}–${percent(high)}`,
-      ...[row.f1, row.precision, row.recall, row.accuracy].map(percent),
-    );
-    cells.push(row.meanAnswerTokens.toFixed(1), row.meanPromptTokens.toFixed(0));
-    return `<tr>${cells.map((cell) => `<td>${escapeHtml(String(cell))}</td>`).join('')}</tr>`;
-  });
-  const head = titles.map((title) => `<th scope="col">${title}</th>`).join('');
-  return `<table class="scores"><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table>`;
+  const rows = summaries.map((row) => [
+    row.id,
+    String(row.k),
+    String(row.passages),
+    String(row.items),
+    score(row.exactMatch, row.exactMatchInterval),
+    score(row.f1, row.f1Interval),
+    score(row.precision, row.precisionInterval),
+    score(row.recall, row.recallInterval),
+    score(row.accuracy, row.accuracyInterval),
+    row.meanAnswerTokens.toFixed(1),
+    row.meanPromptTokens.toFixed(0),
+  ]);
+  return table('scores', titles, rows);
+}
+
+function comparisonSection(comparisons: readonly PairedComparison[]): string {
+  if (comparisons.length === 0) return '';
+  return `<h2>Paired comparisons</h2>
+${table('comparisons', comparisonTitles, comparisons.map(comparisonCells))}
+<p class="note">${escapeHtml(comparisonNote)}</p>`;
+}
+
+function retrievalSection(retrieval: readonly PassageQuality[]): string {
+  if (retrieval.length === 0) return '';
+  const rows = retrieval.map(({ passages, answerRecall, answerPrecision }) => [
+    String(passages),
+    percent(answerRecall),
+    percent(answerPrecision),
+  ]);
+  return `<h2>Passages</h2>
+${table('passages', ['Passages', 'Recall %', 'Precision %'], rows)}
+<p class="note">Recall: questions with a gold answer in a passage; precision: passages with one, mean over the questions
+(FlashRAG's retrieval_recall and retrieval_precision).</p>`;
+}
+
+function table(name: string, titles: readonly string[], rows: readonly (readonly string[])[]): string {
+  const head = titles.map((title) => `<th scope="col">${escapeHtml(title)}</th>`).join('');
+  const body = rows.map((row) => `<tr>${row.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`);
+  return `<table class="${name}"><thead><tr>${head}</tr></thead><tbody>${body.join('')}</tbody></table>`;
 }
 
 function answerTable({ conditions, summaries, predictions }: ReportInput): string {
@@ -149,9 +204,9 @@ body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75re
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.6rem; border-bottom: 1px solid #8884; overflow-wrap: break-word; max-width: 20rem; }
-.scores td:nth-child(n+2) { text-align: right; white-space: nowrap; }
+.scores td:nth-child(n+2), .comparisons td:nth-child(n+4) { text-align: right; white-space: nowrap; }
 .charts { display: flex; flex-wrap: wrap; gap: 1.5rem; } figure { margin: 0; flex: 1 1 28rem; max-width: 40rem; }
-figcaption { font-weight: 600; margin-top: 1rem; } svg { width: 100%; font: 11px system-ui, sans-serif; } svg text { fill: currentColor; }
+figcaption { font-weight: 600; margin-top: 1rem; } svg { width: 100%; overflow: visible; font: 11px system-ui, sans-serif; } svg text { fill: currentColor; }
 .key { list-style: none; display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0; margin: 0; }
 .key span { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.4em; }
 .right { background: #2a82; } .note { color: #595959; }

@@ -1,18 +1,28 @@
-/** The results of an experiment beside its predictions: `summary.json` and `report.html`. */
+/** The results of an experiment beside its predictions: `summary.json`, `report.html`, `passages.trec`. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Condition } from '../conditions.ts';
 import type { ExperimentSettings, Prediction } from '../predictions.ts';
+import type { PairedComparison } from '../statistics/pairedComparison.ts';
 import type { ConditionSummary } from '../summary.ts';
+import type { EvaluationItem } from '../questions.ts';
+import { passageRankings, type PassageQuality } from '../retrieval.ts';
+import { runText } from '../retrievalMeasures/trecFiles.ts';
 import { htmlReport } from './htmlReport.ts';
 
-/** Writes both files, replacing those of an earlier run of the same experiment. */
+/** Writes the files, replacing those of an earlier run of the same experiment; the last one where passages were retrieved. */
 export async function writeResults(
   folder: string,
-  result: { model: string; variants: readonly ConditionSummary[] },
+  result: {
+    model: string;
+    variants: readonly ConditionSummary[];
+    comparisons: readonly PairedComparison[];
+    retrieval: readonly PassageQuality[];
+  },
   settings: ExperimentSettings,
   conditions: readonly Condition[],
   predictions: readonly Prediction[],
+  items: readonly EvaluationItem[],
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'summary.json'), `${JSON.stringify(result, null, 2)}\n`);
@@ -23,7 +33,11 @@ export async function writeResults(
     ),
     conditions,
     summaries: result.variants,
+    comparisons: result.comparisons,
+    retrieval: result.retrieval,
     predictions,
   });
   await writeFile(join(folder, 'report.html'), report);
+  const rankings = passageRankings(items);
+  if (rankings.size > 0) await writeFile(join(folder, 'passages.trec'), runText(rankings, 'spring'));
 }

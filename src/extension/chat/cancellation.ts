@@ -1,3 +1,4 @@
+/** VS Code's cancellation tokens as the AbortSignals that everything below the extension takes. */
 import type { CancellationToken } from 'vscode';
 
 /** VS Code's way to cancel as everybody's. */

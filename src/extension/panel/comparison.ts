@@ -77,9 +77,8 @@ export class Comparison implements vscode.Disposable {
       store.patch({ workspace: { name, trusted: vscode.workspace.isTrusted } });
     };
     showWorkspace();
-    const stopListening = store.onDidChange(() => this.#setContexts());
     this.#disposables.push(
-      { dispose: stopListening },
+      store.onDidChange(() => this.#setContexts()),
       index.onDidChange((state) => store.patch({ index: state })),
       library.onDidChange(() => this.session.setLibrary([...library.models], [...library.tokenFiles])),
       engines.onDidChangeState(({ role, state, message }) => this.#engineChanged(role, state, message)),

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { deviceChoices, precisionChoices, type AnswerToken } from '../../protocol/comparison.ts';
 import { defaultInputs, type HostToPanel, type PanelState } from '../../protocol/panel.ts';
+import { Emitter } from '../event.ts';
 import { answerSchema, answerSettingsSchema, promptSchema, tokenSchema } from '../../protocol/record.ts';
 import { count, listOf, longText, shortText } from '../../protocol/schema.ts';
 
@@ -11,7 +12,9 @@ const tokenBatchMs = 33;
 export class PanelStore {
   #state: PanelState;
   #post: ((message: HostToPanel) => void) | null = null;
-  readonly #listeners = new Set<() => void>();
+  readonly #changes = new Emitter<void>();
+  /** Fires after every change. */
+  readonly onDidChange = this.#changes.event;
   readonly #waitingTokens = new Map<number, AnswerToken[]>();
   #timer: NodeJS.Timeout | null = null;
 
@@ -52,7 +55,7 @@ export class PanelStore {
 
   /** Tells the listeners to look again. */
   changed(): void {
-    for (const listener of this.#listeners) listener();
+    this.#changes.fire();
   }
 
   appendToken(column: number, token: AnswerToken): void {
@@ -70,12 +73,6 @@ export class PanelStore {
     const tokens = [...this.#waitingTokens].map(([column, list]) => ({ column, tokens: list }));
     this.#waitingTokens.clear();
     this.#post?.({ type: 'tokens', tokens });
-  }
-
-  /** Called after every change. Returns the function that ends it. */
-  onDidChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
   }
 }
 

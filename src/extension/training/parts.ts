@@ -1,3 +1,4 @@
+/** The parts of the extension that training is given; a file of its own, as several files of this folder take it. */
 import type { ComparisonParts } from '../panel/comparison.ts';
 import type { ComparisonSession } from '../panel/comparisonSession.ts';
 

@@ -1,7 +1,8 @@
 /** Training runs on disk: one folder each, which outlives the window and the engine. */
-import { copyFile, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readSmallFile } from '../../checkpoint/files.ts';
+import { lockHolder } from '../../hub/lock.ts';
 import { parseEvents, type TrainingEvent } from '../../protocol/training.ts';
 import type { TrainingPanelState, TrainingStatus } from '../../protocol/trainingPanel.ts';
 import { parseRun, runFiles, type TrainingRunFile } from '../../protocol/trainingRun.ts';
@@ -49,7 +50,6 @@ export async function readStoredRun(folder: string): Promise<StoredRun | null> {
   } catch {
     return null; // not a run, one of a later version, or one that was being made when VS Code was closed
   }
-  const holder = Number(await readFile(join(folder, runFiles.lock), 'utf8').catch(() => ''));
   const events = parseEvents(
     await readSmallFile(join(folder, runFiles.events), mostEventBytes).catch(() => ''),
   );
@@ -57,7 +57,8 @@ export async function readStoredRun(folder: string): Promise<StoredRun | null> {
   if (state.status.kind !== 'done') {
     state.status = run.stopped ? { kind: 'stopped', path: run.stopped.path } : { kind: 'paused' };
   }
-  const interrupted = state.status.kind === 'paused' && holder > 0 && !isAlive(holder);
+  const holder = await lockHolder(join(folder, runFiles.lock));
+  const interrupted = state.status.kind === 'paused' && holder === 'killed';
   return { folder, run, state, interrupted };
 }
 
@@ -109,13 +110,4 @@ export function applyEvent(state: TrainingPanelState, event: TrainingEvent): Tra
 
 export function isUnfinished({ kind }: TrainingStatus): boolean {
   return kind === 'paused' || kind === 'failed';
-}
-
-function isAlive(holder: number): boolean {
-  try {
-    process.kill(holder, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -25,6 +25,8 @@ export class Training implements vscode.Disposable {
   readonly #status = new TrainingStatusItem();
   readonly #disposables: { dispose: () => unknown }[];
   #session: TrainingSession | null = null;
+  /** To the session's changes. */
+  #listening: { dispose: () => void } | null = null;
   #panel: TrainingPanel | null = null;
 
   constructor(parts: TrainingParts) {
@@ -130,9 +132,9 @@ export class Training implements vscode.Disposable {
       settle: () => engines.training.request('settle', {}),
       finish: (folder) => engines.training.request('finishTraining', { folder }),
     });
-    if (this.#session) this.#session.onDidChange = () => undefined;
+    this.#listening?.dispose();
     this.#session = session;
-    session.onDidChange = (state) => this.#changed(session, state);
+    this.#listening = session.onDidChange((state) => this.#changed(session, state));
     this.#panel?.attach(session);
     this.#changed(session, session.state);
     return session;

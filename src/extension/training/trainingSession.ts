@@ -7,6 +7,7 @@ import type {
   TrainingStatus,
 } from '../../protocol/trainingPanel.ts';
 import type { TrainingRunFile } from '../../protocol/trainingRun.ts';
+import { Emitter } from '../event.ts';
 import { applyEvent, readStoredRun, saveRun, type StoredRun } from './runFolders.ts';
 
 /** What a session needs of the training engine. */
@@ -30,8 +31,9 @@ export class TrainingSession {
   #state: TrainingPanelState;
   #training: AbortController | null = null;
   #post: ((message: HostToTrainingPanel) => void) | null = null;
-  /** Called after every change of the status and, while training, after every report. */
-  onDidChange: (state: TrainingPanelState) => void = () => undefined;
+  readonly #changes = new Emitter<TrainingPanelState>();
+  /** Fires after every change of the status and, while training, after every report. */
+  readonly onDidChange = this.#changes.event;
 
   constructor({ folder, run, state }: StoredRun, services: TrainingServices) {
     this.folder = folder;
@@ -73,7 +75,7 @@ export class TrainingSession {
       if (!(error instanceof CancelledError)) this.#setStatus({ kind: 'failed', message: messageOf(error) });
     } finally {
       this.#training = null;
-      this.onDidChange(this.#state);
+      this.#changes.fire(this.#state);
     }
   }
 
@@ -108,12 +110,12 @@ export class TrainingSession {
   #receive(events: TrainingEvent[]): void {
     this.#state = events.reduce(applyEvent, this.#state);
     this.#post?.({ type: 'events', events });
-    this.onDidChange(this.#state);
+    this.#changes.fire(this.#state);
   }
 
   #setStatus(status: TrainingStatus): void {
     this.#state = { ...this.#state, status };
     this.#post?.({ type: 'patch', patch: { status } });
-    this.onDidChange(this.#state);
+    this.#changes.fire(this.#state);
   }
 }

@@ -12,7 +12,7 @@ export function registerSidePanel(parts: ComparisonParts, session: ComparisonSes
   const { index, library, history, hub } = parts;
   const selection = new vscode.EventEmitter<void>();
   let shown = '';
-  const stop = session.store.onDidChange(() => {
+  const listening = session.store.onDidChange(() => {
     const { model, tokenFile } = session.state.inputs;
     const now = JSON.stringify([
       model,
@@ -27,7 +27,7 @@ export function registerSidePanel(parts: ComparisonParts, session: ComparisonSes
   const records = vscode.workspace.createFileSystemWatcher(recordPattern, false, true, false);
   return vscode.Disposable.from(
     selection,
-    { dispose: stop },
+    listening,
     records,
     registerListView('springRag.index', () => indexRows(parts), [index.onDidChange]),
     registerListView(

@@ -1,3 +1,4 @@
+/** The learning rate's course over a training run. */
 import type { TrainingSettings } from '../../protocol/training.ts';
 
 /**

@@ -1,3 +1,4 @@
+/** Settings of training virtual tokens: their defaults, and checks before a run begins. */
 import type { TrainingSettings } from '../../protocol/training.ts';
 import { UserError } from '../../protocol/errors.ts';
 

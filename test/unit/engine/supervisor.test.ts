@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,17 @@ import {
   type SupervisorOptions,
 } from '../../../src/engine/supervisor.ts';
 import { CancelledError, UserError } from '../../../src/protocol/errors.ts';
+
+describe('the engine program', () => {
+  it('refuses a role that is none', () => {
+    const main = join(import.meta.dirname, '../../../src/engine/main.ts');
+    for (const role of ['inferenz', 'toString', '']) {
+      const { status, stderr } = spawnSync(process.execPath, [main, role], { encoding: 'utf8' });
+      assert.equal(status, 2);
+      assert.ok(stderr.includes(`"${role}" is no engine role: expected inference, index, training.`));
+    }
+  });
+});
 
 describe('the supervisor of an engine process', () => {
   let supervisor: EngineSupervisor<'index'>;

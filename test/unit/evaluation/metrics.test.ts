@@ -5,9 +5,9 @@ import {
   mean,
   normalizeAnswer,
   scorePrediction,
-  shareInterval,
   tokenOverlap,
 } from '../../../src/evaluation/metrics.ts';
+import { shareInterval } from '../../../src/evaluation/statistics/shareInterval.ts';
 
 describe('metrics', () => {
   it('normalises case, punctuation, articles and spaces, in this order', () => {

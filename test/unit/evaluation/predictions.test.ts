@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compareConditions } from '../../../src/evaluation/comparisons.ts';
 import { expandConditions } from '../../../src/evaluation/conditions.ts';
 import { scorePrediction } from '../../../src/evaluation/metrics.ts';
 import { PredictionFile, type Prediction } from '../../../src/evaluation/predictions.ts';
@@ -98,12 +99,20 @@ describe('predictions on disk', () => {
 describe('summaries', () => {
   const conditions = expandConditions('baseline,spring:2', [], [1, 5]);
   const summaries = summarize(conditions, examples);
+  const comparisons = compareConditions([
+    ...['red', 'blue'].map((text, index) => prediction(String(index), 'baseline', 5, text)),
+    ...['green', 'blue'].map((text, index) => prediction(String(index), 'baseline', 1, text)),
+    ...['pink', 'blue'].map((text, index) => prediction(String(index), 'no-rag', 0, text)),
+    ...['red', 'red'].map((text, index) => prediction(String(index), 'spring:2', 5, text)),
+    ...['red', 'red'].map((text, index) => prediction(String(index), 'spring:2', 1, text)),
+  ]);
 
   it('takes means by condition', () => {
     assert.equal(summaries.length, 4);
     const baseline = summaries.find(({ id, passages }) => id === 'baseline' && passages === 5)!;
-    const { exactMatchInterval, ...rest } = baseline;
+    const { exactMatchInterval, accuracyInterval, ...rest } = baseline;
     assert.ok(exactMatchInterval[0] > 0.05 && exactMatchInterval[1] < 0.95);
+    assert.deepEqual(accuracyInterval, exactMatchInterval);
     assert.deepEqual(rest, {
       id: 'baseline',
       k: 0,
@@ -114,6 +123,10 @@ describe('summaries', () => {
       precision: 0.5,
       recall: 0.5,
       accuracy: 0.5,
+      // of two questions a draw is right in none, one or two
+      f1Interval: [0, 1],
+      precisionInterval: [0, 1],
+      recallInterval: [0, 1],
       meanAnswerTokens: 8,
       meanPromptTokens: 50,
       unfinished: 1,
@@ -129,12 +142,29 @@ describe('summaries', () => {
     assert.match(lines[2]!, /^baseline +5 +2 +50\.0 /);
   });
 
+  it('compares conditions over the same questions, each with the baseline of as many passages', () => {
+    const pairs = comparisons.map(({ baseline, variant, metric, difference }) => ({
+      pair: `${variant} - ${baseline}`,
+      metric,
+      difference,
+    }));
+    assert.deepEqual(pairs.slice(0, 2), [
+      { pair: 'no-rag - baseline/5p', metric: 'exactMatch', difference: -0.5 },
+      { pair: 'spring:2/5p - baseline/5p', metric: 'exactMatch', difference: 0.5 },
+    ]);
+    assert.deepEqual(pairs[2], { pair: 'spring:2/1p - baseline/1p', metric: 'exactMatch', difference: 1 });
+    assert.equal(pairs.length, 9);
+    assert.deepEqual(compareConditions(examples.slice(0, 2)), []);
+  });
+
   it('writes a report without scripts, in which all text is escaped', () => {
     const html = htmlReport({
       title: 'a < b',
       settings: { model: '"m"' },
       conditions,
       summaries,
+      comparisons,
+      retrieval: [{ passages: 5, answerRecall: 0.75, answerPrecision: 0.125 }],
       predictions: examples,
     });
     assert.ok(html.includes('<title>a &lt; b</title>'));
@@ -142,6 +172,9 @@ describe('summaries', () => {
     assert.ok(!/<script|https?:\/\/(?!www\.w3\.org)|question </.test(html));
     assert.ok(html.includes('Exact match % by passages'));
     assert.ok(html.includes('Exact match % by virtual tokens'));
-    assert.equal(html.match(/<figure>/g)!.length, 3);
+    assert.ok(html.includes('F1 % by passages'));
+    assert.ok(html.includes('<td>5</td><td>75.0</td><td>12.5</td>'));
+    assert.equal(html.match(/<figure>/g)!.length, 5);
+    assert.ok(html.includes('<td>spring:2/5p</td><td>baseline/5p</td>') && html.includes('1 passage<'));
   });
 });

@@ -197,7 +197,15 @@ describe('a comparison session', () => {
     await session.ask('Which port?');
     assert.equal(session.unsaved, true);
     const record = { path: '/r.spring.json', createdAt: '2026-01-01T00:00:00Z' };
-    const changes = [() => session.edit({ k: 3 }), () => session.tick([]), () => session.rerun()];
+    const changes: (() => unknown)[] = [
+      () => {
+        session.edit({ k: 3 });
+      },
+      () => {
+        session.tick([]);
+      },
+      () => session.rerun(),
+    ];
     for (const change of changes) {
       session.store.patch({ record });
       assert.equal(session.unsaved, false);

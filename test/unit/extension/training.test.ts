@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import { createRun, readStoredRun, saveRun, storedRuns } from '../../../src/extension/training/runFolders.ts';
@@ -91,9 +91,9 @@ describe('a training run of a window', () => {
     assert.equal((await read()).state.step, 2);
     assert.equal((await read()).interrupted, false);
     // A process that cannot exist any more: ids are smaller.
-    await writeFile(join(folder, 'running.pid'), '99999999');
+    await writeFile(join(folder, 'running.lock'), `99999999 ${hostname()} x`);
     assert.equal((await read()).interrupted, true);
-    await writeFile(join(folder, 'running.pid'), String(process.pid));
+    await writeFile(join(folder, 'running.lock'), `${process.pid} ${hostname()} x`);
     assert.equal((await read()).interrupted, false);
     await log(folder, [start(0), step(1), step(2), step(3), step(4), done]);
     assert.equal(await statusOf(), 'done');
