@@ -268,6 +268,11 @@ export const defaultInputs: PanelInputs = {
   settings: { maxNewTokens: 50, temperature: 0, alternatives: 5 },
 };
 
+/** Whether answers that are there no longer belong to the inputs: a column more or less leaves the others as they are. */
+export function changesAnswers(change: Partial<PanelInputs>): boolean {
+  return Object.keys(change).some((field) => field !== 'columns');
+}
+
 /** The variant that a column choice stands for, given the slider's k. */
 export function variantOf(choice: ColumnChoice, k: number): VariantId {
   if (choice.kind === 'spring') return `spring:${choice.k ?? k}`;

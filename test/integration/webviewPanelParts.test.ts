@@ -72,6 +72,44 @@ describe('parts of the comparison panel in Chromium', () => {
     );
   });
 
+  it('greys the marks that confidence takes the place of', async () => {
+    await panel.open(doneState);
+    const box = (name: string) => panel.page.getByRole('checkbox', { name });
+    await box('Confidence').click();
+    await settle(panel.page);
+    assert.equal(await box('Differences from').isDisabled(), true);
+    assert.equal(await box('Found in passages').isDisabled(), true);
+    assert.equal(await panel.page.locator('.answer-text ins, a.source').count(), 0);
+    await box('Confidence').click();
+    await settle(panel.page);
+    assert.equal(await box('Found in passages').isDisabled(), false);
+    assert.ok((await panel.page.locator('a.source').count()) > 0);
+  });
+
+  it('keeps headings on one line and says why a number is not taken', async () => {
+    const titlePath = Array.from({ length: 8 }, (_, depth) => `A long heading of depth ${depth}`);
+    const passages = doneState.passages.map((item) => ({ ...item, titlePath }));
+    await panel.open({ ...doneState, passages }, 700);
+    const headings = panel.page.locator('.passage-headings').first();
+    assert.ok((await headings.boundingBox())!.height < 25);
+    assert.equal(await headings.getAttribute('title'), titlePath.join(' › '));
+    await panel.page.getByRole('spinbutton', { name: 'Tick the first' }).fill('100');
+    await panel.page.getByText('1 to 50').waitFor();
+    assert.deepEqual(await sentRequests(panel.page, 'edit'), []);
+  });
+
+  it('proposes a k that no column has', async () => {
+    await panel.open(doneState);
+    await panel.page.getByRole('button', { name: 'Add a column' }).click();
+    const k = panel.page.getByRole('spinbutton', { name: 'k of the column' });
+    assert.equal(await k.inputValue(), '50');
+    await panel.page.getByRole('button', { name: 'SPRING at a fixed k' }).click();
+    await panel.page.getByText('Not run yet').waitFor();
+    assert.equal(await panel.page.getByText('These answers belong to earlier inputs.').count(), 0);
+    await panel.page.getByRole('button', { name: 'Add a column' }).click();
+    assert.equal(await k.inputValue(), '5');
+  });
+
   it('credits only passages of the column’s own prompt, under the prompt’s numbers', async () => {
     const quoted =
       ' Corda makes 27 retries. Set CORDA_PORT to override: the port can be overridden with CORDA_PORT.';

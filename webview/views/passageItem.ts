@@ -89,6 +89,7 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
       // The component takes its name once, from what it holds when it enters the page.
       setAttribute(tick.root, 'aria-label', tick.root.textContent);
       setText(headings, item.titlePath.join(' › '));
+      setAttribute(headings, 'title', item.titlePath.join(' › '));
       setText(ranks, describeRanks(item, index + 1));
       setAttribute(root, 'aria-label', `Passage ${index + 1}, ${where}`);
       tick.update(item.ticked);

@@ -11,6 +11,7 @@ import type { View } from './view.ts';
 /** The passages: what was found and what was added, each to tick, read, open and move. */
 export function passagesView(controller: Controller): View & { focus(): void } {
   const summary = element('span', { class: 'section-note' });
+  const outOfRange = element('span', { class: 'field-error', role: 'status', hidden: true }, '1 to 50');
   const retrieve = element('input', {
     type: 'number',
     class: 'number',
@@ -19,8 +20,9 @@ export function passagesView(controller: Controller): View & { focus(): void } {
     max: 50,
     step: 1,
     oninput: () => {
-      if (retrieve.checkValidity() && retrieve.value !== '')
-        controller.edit({ passageCount: retrieve.valueAsNumber });
+      const valid = retrieve.checkValidity() && retrieve.value !== '';
+      setVisible(outOfRange, !valid);
+      if (valid) controller.edit({ passageCount: retrieve.valueAsNumber });
     },
   });
   let items: PanelPassage[] = [];
@@ -85,7 +87,8 @@ export function passagesView(controller: Controller): View & { focus(): void } {
         element(
           'span',
           { class: 'section-tools' },
-          element('label', { class: 'inline-label', for: 'passage-count' }, 'Retrieve', retrieve),
+          element('label', { class: 'inline-label', for: 'passage-count' }, 'Tick the first', retrieve),
+          outOfRange,
           add,
           fromEditor,
           all,

@@ -15,7 +15,7 @@ export function questionView(controller: Controller): View & { focus(): void } {
     appearance: 'primary',
     title: 'Find passages and answer (Ctrl+Enter)',
   });
-  const rerun = button('Run again', () => controller.rerun(), {
+  const rerun = button('Run Again', () => controller.rerun(), {
     title: 'Answer again with the passages as they are ticked, without retrieving (Ctrl+Shift+Enter)',
   });
   const cancel = button('Cancel', () => controller.cancel(), { title: 'Stop answering (Escape)' });

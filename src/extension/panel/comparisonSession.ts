@@ -13,6 +13,7 @@ import type { SearchHit } from '../../protocol/engine.ts';
 import type { Catalogue } from '../../hub/types.ts';
 import { CancelledError, messageOf, throwIfCancelled, UserError } from '../../protocol/errors.ts';
 import {
+  changesAnswers,
   type IndexState,
   type Notice,
   type PanelAction,
@@ -100,7 +101,7 @@ export class ComparisonSession {
     if (changes.model !== undefined) {
       this.store.patch(this.#fits(modelOf(this.state.models, corrected)));
     }
-    this.#markStale();
+    if (changesAnswers(changes)) this.#markStale();
     if (changes.model !== undefined || changes.device !== undefined || changes.precision !== undefined) {
       this.store.patch({ model: { kind: 'unloaded' } });
     }

@@ -218,6 +218,14 @@ describe('a comparison session', () => {
     assert.equal(session.state.record, null);
   });
 
+  it('a column more or less leaves the other answers as they are', async () => {
+    await session.ask('Which port?');
+    session.edit({ columns: [...session.state.inputs.columns, { kind: 'prompt' }] });
+    assert.equal(isStale(), false);
+    session.edit({ k: 4 });
+    assert.equal(isStale(), true);
+  });
+
   it('keeps passages added by hand when it retrieves again', async () => {
     session.addPassage({ text: 'mine' }, 'by-hand');
     await session.ask('Which port?');
