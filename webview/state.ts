@@ -197,6 +197,7 @@ const fields: Record<keyof PanelState, true> = {
   tokenFileWarnings: true,
   inputs: true,
   passages: true,
+  budget: true,
   columns: true,
   record: true,
   notices: true,

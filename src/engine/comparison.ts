@@ -21,13 +21,19 @@ import type {
 import type { EncodeRequest } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { PromptTemplates } from '../spring/prompts.ts';
+import type { Passage } from '../protocol/passages.ts';
 import { whileOpening } from './openFiles.ts';
+import { fitPassages, type FitModel } from './passageFit.ts';
+
+/** What is done with a prompt that leaves no room for its answer; `keep-best`: the last passages are left out. */
+export type Overflow = 'refuse' | 'truncate-left' | 'keep-best';
 
 /** Decoder settings that only the command line and tests set. */
 export interface ComparisonOptions {
   signal?: AbortSignal | undefined;
   templates?: PromptTemplates;
-  overflow?: 'refuse' | 'truncate-left';
+  /** Default: as the request's settings say. */
+  overflow?: Overflow | undefined;
 }
 
 /** What the engine tells beside the events of a comparison. */
@@ -123,11 +129,16 @@ export class ComparisonEngine {
     const decoder = await this.load(request, options.signal);
     yield { type: 'loaded', model: this.model! };
     const virtualTokens = await readTokenFile(request, decoder);
-    const { question, passages } = request;
+    const { question } = request;
     const { tokenizer } = decoder;
     const { templates } = options;
+    const overflow = options.overflow ?? overflowOf(request.settings);
     const fewShot = await readFewShotFile(request.prag?.fewShotFile);
     const adapters = yield* encodePassages(request, decoder, fewShot, options.signal);
+    const passages =
+      overflow === 'keep-best'
+        ? fittingPassages(request, { tokenizer, config: decoder.checkpoint.config, templates, fewShot })
+        : request.passages;
     const variants = request.variants.map((id) =>
       buildVariant(id, { question, passages, tokenizer, virtualTokens, templates, adapters, fewShot }),
     );
@@ -137,7 +148,7 @@ export class ComparisonEngine {
     };
     const events = decoder.compare(
       variants.map(({ decoderPrompt }) => decoderPrompt),
-      { ...request.settings, overflow: options.overflow ?? 'truncate-left' },
+      { ...request.settings, overflow: overflow === 'refuse' ? 'refuse' : 'truncate-left' },
       options.signal,
     );
     for await (const event of events) {
@@ -146,6 +157,16 @@ export class ComparisonEngine {
       else yield { type: 'answer', variant, answer: event.generation };
     }
   }
+}
+
+function overflowOf({ longPrompt }: ComparisonRequest['settings']): Overflow {
+  return longPrompt === 'cut-left' ? 'truncate-left' : 'keep-best';
+}
+
+/** The passages for which there is room. Where not even the question has any, its prompt is cut. */
+function fittingPassages(request: ComparisonRequest, model: FitModel): Passage[] {
+  const { leftOut } = fitPassages(request, model);
+  return request.passages.filter((_, index) => !leftOut.includes(index));
 }
 
 /** The token file of a request, if a variant needs it. */

@@ -11,6 +11,7 @@ import { passageText } from '../retrieval/passageText.ts';
 import { searchRepaired } from '../retrieval/workspace.ts';
 import { type IndexProgress, openIndex, type WorkspaceIndex } from '../retrieval/workspaceIndex.ts';
 import type { Handlers } from './channel.ts';
+import { PassageFitter } from './passageFit.ts';
 import { inspectModel, inspectTokenFile, listInstalled } from './inspection.ts';
 
 /** Progress is not reported more often. */
@@ -28,6 +29,7 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
   let opened: OpenedIndex | undefined;
   /** For texts that are shown: indexing may keep its own busy. */
   const reader = new DocumentReader();
+  const fitter = new PassageFitter();
   const current = (): OpenedIndex => {
     if (!opened) throw new UserError('No workspace is open, so there is no index.');
     return opened;
@@ -89,6 +91,7 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
           };
         });
       }),
+    fitPassages: (request) => fitter.fit(request),
     extractText: ({ folder, path }, { signal }) => extractText(reader, folder, path, signal),
     samplePassages: ({ count }) => Promise.resolve(current().index.samplePassages(count)),
     listAdapters: async ({ storeFolder }) => {

@@ -30,9 +30,17 @@ export interface AnswerSettings {
   seed?: number;
   /** The answer ends before the first of these. */
   stop?: string[];
+  /**
+   * A prompt that leaves no room for its answer: without the last passages (default), or cut at its start, as the authors
+   * of SPRING do.
+   */
+  longPrompt?: LongPrompt;
   /** How many of the likeliest tokens to report beside each token; 0: none. */
   alternatives?: number;
 }
+
+export const longPromptChoices = ['keep-best', 'cut-left'] as const;
+export type LongPrompt = (typeof longPromptChoices)[number];
 
 export const deviceChoices = ['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'] as const;
 export type DeviceChoice = (typeof deviceChoices)[number];

@@ -12,7 +12,7 @@ import type {
   PromptPiece,
   VariantId,
 } from './comparison.ts';
-import { deviceChoices, precisionChoices } from './comparison.ts';
+import { deviceChoices, longPromptChoices, precisionChoices } from './comparison.ts';
 import { UserError } from './errors.ts';
 import type { Passage } from './passages.ts';
 import { count, finite, listOf, longText, shortText, size, validated } from './schema.ts';
@@ -135,6 +135,7 @@ export const answerSettingsSchema: v.GenericSchema<unknown, AnswerSettings> = v.
   repetitionPenalty: v.optional(size),
   seed: v.optional(count),
   stop: v.optional(listOf(longText, 100)),
+  longPrompt: v.optional(v.picklist(longPromptChoices)),
   alternatives: v.optional(v.pipe(count, v.maxValue(1000))),
 });
 

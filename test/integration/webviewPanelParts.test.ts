@@ -98,6 +98,35 @@ describe('parts of the comparison panel in Chromium', () => {
     assert.deepEqual(await sentRequests(panel.page, 'edit'), []);
   });
 
+  it('says before a run what the passages take and which have no room', async () => {
+    await panel.open({ ...doneState, budget: { tokens: 1500, room: 462, leftOut: ['p2', 'p4'] } });
+    const { page } = panel;
+    await page.getByText('1,500 of 462 tokens for the longest prompt').waitFor();
+    await page.getByText('Too long: passages 2 and 4 will be left out.').waitFor();
+    const rooms = await page
+      .locator('.passage')
+      .evaluateAll((rows) =>
+        rows.map((row) => row.querySelector<HTMLElement>('.budget-warning')!.offsetParent !== null),
+      );
+    assert.deepEqual(rooms, [false, true, false, true]);
+    await sendToPanel(page, { type: 'patch', patch: { budget: { tokens: 300, room: 462, leftOut: [] } } });
+    await page.getByText('300 of 462 tokens').waitFor();
+    assert.equal(await page.locator('.budget .budget-warning').isVisible(), false);
+    await sendToPanel(page, { type: 'patch', patch: { budget: null } });
+    assert.equal(await page.locator('.budget').isVisible(), false);
+  });
+
+  it('lets the prompt be cut at its start instead', async () => {
+    await panel.open(doneState);
+    const { page } = panel;
+    await page.locator('.settings > summary').click();
+    await page.getByRole('combobox', { name: 'Prompt too long' }).click();
+    await page.getByRole('option', { name: /Cut its start/ }).click();
+    await page.waitForTimeout(300);
+    const [sent] = await sentRequests(page, 'edit');
+    assert.equal((sent!['settings'] as { longPrompt: string }).longPrompt, 'cut-left');
+  });
+
   it('proposes a k that no column has', async () => {
     await panel.open(doneState);
     await panel.page.getByRole('button', { name: 'Add a column' }).click();

@@ -170,6 +170,7 @@ export const readyState: PanelState = {
   tokenFileWarnings: {},
   inputs: { ...defaultInputs, model: 'demo', tokenFile: demoTokens.path },
   passages: [],
+  budget: null,
   columns: [],
   record: null,
   notices: [],
@@ -202,6 +203,7 @@ export const doneState: PanelState = {
     columns: [{ kind: 'no-rag' }, { kind: 'baseline' }, { kind: 'prompt' }, { kind: 'spring' }],
   },
   passages,
+  budget: { tokens: 233, room: 462, leftOut: [] },
   columns: [
     column(
       'no-rag',

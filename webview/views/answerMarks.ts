@@ -63,7 +63,9 @@ export class AnswerMarks {
 
   /** Only what a column's prompt holds can be evidence for its answer. */
   #sourcesOf(column: PanelColumn, text: string): Pick<Marks, 'sources' | 'passageNumbers'> {
-    if (withoutPassages.includes(column.variant)) return unmarked;
+    // Of a prompt that was cut nobody knows here how much of its passages was left.
+    const cut = (column.answer?.truncatedTokens ?? 0) > 0;
+    if (cut || withoutPassages.includes(column.variant)) return unmarked;
     const texts = this.#passages.map(({ id, passage }) => ({ id, text: passage.text }));
     const read = passagesInPrompt(column.prompt, texts);
     const sources = findPassageSpans(

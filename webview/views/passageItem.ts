@@ -9,6 +9,8 @@ import { button, checkbox, setExpanded } from '../toolkit.ts';
 export interface PassageItem {
   item: PanelPassage;
   total: number;
+  /** Ticked, but there is no room for it in the prompts. */
+  leftOut: boolean;
   unfolded: boolean;
   highlight: ViewState['highlight'];
 }
@@ -20,6 +22,7 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
   const number = element('span', { class: 'passage-number' });
   const file = element('span', { class: 'passage-place', dir: 'auto' });
   const headings = element('span', { class: 'passage-headings', dir: 'auto' });
+  const noRoom = element('span', { class: 'budget-warning', hidden: true }, 'no room');
   const ranks = element('span', { class: 'passage-ranks' });
   const tick = checkbox([number, ' ', file], (ticked) => controller.tickOne(id, ticked), {
     class: 'passage-tick',
@@ -57,6 +60,7 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
       { class: 'passage-line' },
       tick.root,
       headings,
+      noRoom,
       ranks,
       element('span', { class: 'passage-tools' }, up, down, remove, unfold, open),
     ),
@@ -81,7 +85,7 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
   });
   return {
     root,
-    update({ item, total, unfolded, highlight }, index) {
+    update({ item, total, leftOut, unfolded, highlight }, index) {
       place = index;
       const where = placeOf(item);
       setText(number, String(index + 1));
@@ -91,6 +95,7 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
       setText(headings, item.titlePath.join(' › '));
       setAttribute(headings, 'title', item.titlePath.join(' › '));
       setText(ranks, describeRanks(item, index + 1));
+      setVisible(noRoom, leftOut);
       setAttribute(root, 'aria-label', `Passage ${index + 1}, ${where}`);
       tick.update(item.ticked);
       root.classList.toggle('unticked', !item.ticked);

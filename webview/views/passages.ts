@@ -5,8 +5,11 @@ import { element, KeyedChildren, onChange, setText, setVisible } from '../dom.ts
 import type { PanelModel, ViewState } from '../state.ts';
 import { oneTabStop } from '../oneTabStop.ts';
 import { button, setExpanded, textArea } from '../toolkit.ts';
+import { budgetView } from './budget.ts';
 import { passageItem, type PassageItem } from './passageItem.ts';
 import type { View } from './view.ts';
+
+const nothing: readonly string[] = [];
 
 /** The passages: what was found and what was added, each to tick, read, open and move. */
 export function passagesView(controller: Controller): View & { focus(): void } {
@@ -49,6 +52,7 @@ export function passagesView(controller: Controller): View & { focus(): void } {
     class: 'text-button',
     'aria-label': 'Add selection of the editor as a passage',
   });
+  const budget = budgetView();
   const empty = element('p', { class: 'empty' });
   const list = element('ol', { class: 'passages', 'aria-label': 'Passages' });
   const children = new KeyedChildren<PassageItem>(
@@ -57,7 +61,7 @@ export function passagesView(controller: Controller): View & { focus(): void } {
     ({ item }) => passageItem(item.id, controller),
   );
   const refreshTabStop = oneTabStop(list);
-  const update = onChange((passages: PanelPassage[], view: ViewState) => {
+  const update = onChange((passages: PanelPassage[], view: ViewState, leftOut: readonly string[]) => {
     items = passages;
     const ticked = passages.filter((item) => item.ticked).length;
     setText(summary, passages.length === 0 ? '' : `${ticked} of ${passages.length} ticked`);
@@ -69,6 +73,7 @@ export function passagesView(controller: Controller): View & { focus(): void } {
       passages.map((item) => ({
         item,
         total: passages.length,
+        leftOut: leftOut.includes(item.id),
         unfolded: view.unfolded.includes(item.id),
         highlight: view.highlight?.passageId === item.id ? view.highlight : null,
       })),
@@ -95,16 +100,19 @@ export function passagesView(controller: Controller): View & { focus(): void } {
           none,
         ),
       ),
+      budget.root,
       form.root,
       empty,
       list,
     ),
     focus: () => list.querySelector<HTMLElement>('[tabindex="0"]')?.focus(),
-    update({ panel, view }: PanelModel) {
+    update(model: PanelModel) {
+      const { panel, view } = model;
       if (panel === null) return;
       if (document.activeElement !== retrieve) retrieve.value = String(panel.inputs.passageCount);
       setText(empty, emptyText(panel));
-      update(panel.passages, view);
+      budget.update(model);
+      update(panel.passages, view, panel.budget?.leftOut ?? nothing);
     },
   };
 }

@@ -4,7 +4,7 @@ import { readJsonText } from '../../checkpoint/textFile.ts';
 import { Option } from 'commander';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
-import { ComparisonEngine } from '../../engine/comparison.ts';
+import { ComparisonEngine, type Overflow } from '../../engine/comparison.ts';
 import { modelFacts } from '../../hub/backboneMetadata.ts';
 import { environmentCatalogue } from '../../hub/environmentCatalogue.ts';
 import { fitOf } from '../../hub/fit.ts';
@@ -44,7 +44,7 @@ interface AskOptions extends ModelOptions, SamplingOptions, PragCommandOptions {
   k?: number;
   variants?: string;
   templates?: string;
-  overflow: 'refuse' | 'truncate-left';
+  overflow: Overflow;
   json?: boolean;
 }
 
@@ -67,7 +67,7 @@ export const registerAsk: RegisterCommand = (program) => {
     )
     .addOption(
       new Option('--overflow <what>', 'a prompt that is longer than the context')
-        .choices(['refuse', 'truncate-left'])
+        .choices(['refuse', 'truncate-left', 'keep-best'])
         .default('refuse'),
     )
     .option('--json', 'print one JSON document');

@@ -10,6 +10,7 @@ import type { IndexService } from '../indexService.ts';
 import type { ModelParts } from '../models/parts.ts';
 import { withStoredAdapters } from '../prag/storedAdapters.ts';
 import { inputsFromSettings, keepChoices } from '../settings.ts';
+import { BudgetWatch } from './budget.ts';
 import { ComparisonSession } from './comparisonSession.ts';
 import { PanelHost, panelType } from './panelHost.ts';
 import { emptyState, restoreState } from './panelStore.ts';
@@ -79,6 +80,7 @@ export class Comparison implements vscode.Disposable {
     showWorkspace();
     this.#disposables.push(
       store.onDidChange(() => this.#setContexts()),
+      new BudgetWatch(store, (request) => engines.index.request('fitPassages', request)),
       index.onDidChange((state) => store.patch({ index: state })),
       library.onDidChange(() => this.session.setLibrary([...library.models], [...library.tokenFiles])),
       engines.onDidChangeState(({ role, state, message }) => this.#engineChanged(role, state, message)),

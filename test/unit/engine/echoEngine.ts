@@ -49,6 +49,7 @@ const handlers: Handlers<'index'> = {
       },
     ]);
   },
+  fitPassages: () => Promise.reject(new Error('not used here')),
   extractText: () => Promise.resolve({ lines: [] }),
   samplePassages: unused,
   listAdapters: unused,
