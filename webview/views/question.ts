@@ -9,7 +9,7 @@ import type { View } from './view.ts';
 export function questionView(controller: Controller): View & { focus(): void } {
   const input = textArea('Question', (question) => controller.edit({ question }), {
     class: 'question-input',
-    placeholder: 'Ask the documents of this workspace (Ctrl+Enter)',
+    placeholder: 'Ask the documents of this workspace (Ctrl+Enter), such as: What has to be installed first?',
   });
   const ask = button('Ask', () => controller.ask(), {
     appearance: 'primary',

@@ -244,6 +244,7 @@ export class Comparison implements vscode.Disposable {
     set('indexed', state.index.kind === 'ready');
     set('passagesChosen', this.session.tried.passages);
     set('virtualTokensChosen', this.session.tried.virtualTokens);
+    set('modelChosen', this.session.tried.model);
     set('hasPassages', state.passages.length > 0);
     set('hasAnswers', state.columns.length > 0 && !busy);
   }

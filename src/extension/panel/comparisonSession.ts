@@ -62,7 +62,7 @@ export class ComparisonSession {
   /** By model, the embedding file last chosen with it. */
   readonly #chosenTokenFiles = new Map<string, string>();
   /** What the user has tried in this window: steps of the walkthrough. */
-  readonly tried = { passages: false, virtualTokens: false };
+  readonly tried = { passages: false, virtualTokens: false, model: false };
 
   constructor(state: PanelState, services: SessionServices) {
     this.store = new PanelStore(state);
@@ -85,6 +85,7 @@ export class ComparisonSession {
 
   /** Changes inputs. What does not hold together is corrected, and the correction is sent to the panel. */
   edit(changes: Partial<PanelInputs>): void {
+    this.tried.model ||= changes.model !== undefined && changes.model !== this.state.inputs.model;
     this.tried.virtualTokens ||= changes.k !== undefined && changes.k !== this.state.inputs.k;
     const inputs = { ...this.state.inputs, ...changes, ...this.#tokenFileOf(changes) };
     const corrected = consistentInputs(inputs, this.state);

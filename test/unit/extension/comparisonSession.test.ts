@@ -170,11 +170,12 @@ describe('a comparison session', () => {
   it('knows which steps of the walkthrough the user has tried', async () => {
     await session.ask('Which port?');
     session.edit({ k: session.state.inputs.k });
-    assert.deepEqual(session.tried, { passages: false, virtualTokens: false });
+    assert.deepEqual(session.tried, { passages: false, virtualTokens: false, model: false });
     session.edit({ k: 3 });
-    assert.deepEqual(session.tried, { passages: false, virtualTokens: true });
+    assert.deepEqual(session.tried, { passages: false, virtualTokens: true, model: false });
     session.tick([]);
-    assert.deepEqual(session.tried, { passages: true, virtualTokens: true });
+    session.edit({ model: 'big' });
+    assert.deepEqual(session.tried, { passages: true, virtualTokens: true, model: true });
   });
 
   it('runs again with other ticks and k without retrieving', async () => {
