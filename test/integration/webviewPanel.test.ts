@@ -181,7 +181,7 @@ describe('comparison panel in Chromium', () => {
     const patch = { run: { kind: 'cancelled', stale: false }, columns: [cancelled] };
     await sendToPanel(panel.page, { type: 'patch', patch });
     await panel.page.getByText('Cancelled before the first token').waitFor();
-    await panel.page.getByRole('button', { name: 'Run Again', exact: true }).click();
+    await panel.page.locator('.run-faces').getByRole('button', { name: 'Run Again', exact: true }).click();
     assert.equal((await sentRequests(panel.page, 'rerun')).length, 1);
   });
 
