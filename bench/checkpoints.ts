@@ -148,7 +148,7 @@ function randomPool(): Float32Array {
 }
 
 /** A tokenizer in which token i is the text `<ti>`. */
-function tokenizerJson(vocabSize: number): string {
+export function tokenizerJson(vocabSize: number): string {
   const vocab = Object.fromEntries(Array.from({ length: vocabSize }, (_, id) => [`<t${id}>`, id]));
   return JSON.stringify({
     version: '1.0',

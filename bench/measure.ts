@@ -54,8 +54,6 @@ export async function measureComparison(
   decoder: Decoder,
   { prefixTokens = 600, tailTokens = 20, newTokens = 50, runs = 3 } = {},
 ): Promise<Record<number, number>> {
-  const { vocabSize, hiddenSize } = decoder.checkpoint.config;
-  const virtualTokens = [0, 10, 1, 30, 50]; // baseline and k = 10 first
   const seconds = new Map<number, number[]>([
     [1, []],
     [2, []],
@@ -64,18 +62,30 @@ export async function measureComparison(
   let seed = 100;
   for (let run = 0; run <= runs; run++) {
     for (const [variants, times] of seconds) {
-      const prefix = tokenIds(prefixTokens, ++seed, vocabSize);
-      const tail = tokenIds(tailTokens, 5, vocabSize);
-      const rows = (count: number): Float32Array =>
-        Float32Array.from({ length: count * hiddenSize }, (_, i) => 0.04 * Math.sin(i));
-      const prompts = virtualTokens.slice(0, variants).map((count) => ({
-        parts: [{ tokenIds: prefix }, { rows: { data: rows(count), count } }, { tokenIds: tail }],
-      }));
+      const prompts = variantsOf(decoder, ++seed, variants, { prefixTokens, tailTokens });
       const { seconds: time } = await answers(decoder, prompts, newTokens);
       if (run > 0) times.push(time);
     }
   }
   return Object.fromEntries([...seconds].map(([variants, times]) => [variants, median(times)]));
+}
+
+/** Prompts of one question: the same passages, 0, 10, 1, 30 and 50 virtual tokens, the same question. */
+export function variantsOf(
+  { checkpoint }: Decoder,
+  seed: number,
+  variants: number,
+  { prefixTokens = 600, tailTokens = 20 } = {},
+): Prompt[] {
+  const { vocabSize, hiddenSize } = checkpoint.config;
+  const prefix = tokenIds(prefixTokens, seed, vocabSize);
+  const tail = tokenIds(tailTokens, 5, vocabSize);
+  const rows = (count: number): Float32Array =>
+    Float32Array.from({ length: count * hiddenSize }, (_, i) => 0.04 * Math.sin(i));
+  // baseline and k = 10 first
+  return [0, 10, 1, 30, 50].slice(0, variants).map((count) => ({
+    parts: [{ tokenIds: prefix }, { rows: { data: rows(count), count } }, { tokenIds: tail }],
+  }));
 }
 
 export function median(values: readonly number[]): number {

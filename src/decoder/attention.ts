@@ -5,101 +5,10 @@
 import type { ModelConfig, RopeConfig } from '../checkpoint/types.ts';
 import { microsoftDomain, type Graph, type Value } from '../onnx/graph.ts';
 import { castTo, type ActivationType } from './graphWeights.ts';
-import { biasName } from './keyValueMemory.ts';
-import { emitRotaryEmbedding, tableInputs, type TableValues } from './operators.ts';
+import { tableInputs, type TableValues } from './operators.ts';
 
 export interface AttentionEmitter {
   emit(layer: number, q: Value, k: Value, v: Value): Value;
-}
-
-/**
- * Keys and values in a list of slots (hostKeyValues.ts): all new positions, of whatever sequences, are one list of
- * queries over all slots, and a mask says who sees whom.
- *
- * Inputs: `cos_cache`, `sin_cache` (tokens, rotaryDim / 2): each new position's rows (`cos_cache.1`, … where layers
- * rotate in several ways); `attention_bias` (tokens, past + tokens), `attention_bias.W` in layers with a window of W: 0
- * where a position sees a slot, else -Infinity; `past_key.N`, `past_value.N` (past, keyValueHeads, headDim). Outputs: `new_key.N`, `new_value.N` (tokens,
- * keyValueHeads, headDim), which the host appends: the runtime's binding would copy whole caches at every pass.
- */
-export class SlotAttention implements AttentionEmitter {
-  private readonly graph: Graph;
-  private readonly config: ModelConfig;
-  private readonly tables: ReadonlyMap<RopeConfig | null, TableValues>;
-  private readonly biases = new Map<number | null, Value>();
-  /** int64 [keyValueHeads, group, tokens, slots] and [keyValueHeads, group * tokens, slots] */
-  private readonly scoreShapes: { byHead: Value; byKeyHead: Value };
-
-  constructor(graph: Graph, config: ModelConfig) {
-    this.graph = graph;
-    this.config = config;
-    this.tables = tableInputs(graph, config, 'float32', 'tokens');
-    for (const window of new Set(config.slidingWindows)) {
-      this.biases.set(window, graph.input(biasName(window), 'float32', ['tokens', 'slots']));
-    }
-    const { numHeads, numKeyValueHeads } = config;
-    const join = (...parts: Value[]): Value => graph.node('Concat', parts, { axis: 0 });
-    const [anyBias] = this.biases.values();
-    const shape = graph.node('Shape', [anyBias!], {}, { type: 'int64' });
-    const slots = graph.node('Slice', [shape, graph.integers(1), graph.integers(2)]);
-    this.scoreShapes = {
-      byHead: join(graph.integers(numKeyValueHeads, numHeads / numKeyValueHeads), shape),
-      byKeyHead: join(graph.integers(numKeyValueHeads, -1), slots),
-    };
-  }
-
-  emit(layer: number, q: Value, k: Value, v: Value): Value {
-    const { graph } = this;
-    const { numHeads, numKeyValueHeads, headDim, slidingWindows, scoreScale } = this.config;
-    const group = numHeads / numKeyValueHeads;
-    const newDims = ['tokens', numKeyValueHeads, headDim];
-    const perHead = (x: Value): Value =>
-      graph.node('Reshape', [x, graph.integers(-1, numKeyValueHeads, headDim)]);
-    const withPast = (kind: string, x: Value): Value => {
-      const past = graph.input(`past_${kind}.${layer}`, 'float32', ['past', numKeyValueHeads, headDim]);
-      graph.output(`new_${kind}.${layer}`, x, newDims);
-      return graph.node('Concat', [past, x], { axis: 0 }); // (slots, keyValueHeads, headDim)
-    };
-    const keys = withPast('key', perHead(this.rotate(layer, k, numKeyValueHeads)));
-    const values = withPast('value', perHead(v));
-
-    // the query heads of one key head, of all tokens, are the rows of one product
-    const heads = graph.node('Reshape', [
-      this.rotate(layer, q, numHeads),
-      graph.integers(-1, numKeyValueHeads, group, headDim),
-    ]);
-    const byKeyHead = graph.node('Transpose', [heads], { perm: [1, 2, 0, 3] });
-    const queries = graph.node('Reshape', [byKeyHead, graph.integers(numKeyValueHeads, -1, headDim)]);
-    const scores = this.multiply(queries, keys, { transB: 1, alpha: { float: scoreScale } });
-
-    const bias = this.biases.get(slidingWindows[layer] ?? null)!;
-    const masked = graph.node('Add', [graph.node('Reshape', [scores, this.scoreShapes.byHead]), bias]);
-    const softmax = graph.node('Softmax', [masked], { axis: -1 });
-    const shares = graph.node('Reshape', [softmax, this.scoreShapes.byKeyHead]);
-
-    const attended = this.multiply(shares, values, {}); // (keyValueHeads, group * tokens, headDim)
-    const tokens = graph.node('Reshape', [attended, graph.integers(numHeads, -1, headDim)]);
-    const byToken = graph.node('Transpose', [tokens], { perm: [1, 0, 2] });
-    return graph.node('Reshape', [byToken, graph.integers(-1, numHeads * headDim)]);
-  }
-
-  /** For each key head: a (keyValueHeads, m, n) times b (slots, keyValueHeads, headDim), read where it lies. */
-  private multiply(a: Value, b: Value, attributes: Record<string, number | { float: number }>): Value {
-    return this.graph.node(
-      'FusedMatMul',
-      [a, b],
-      { ...attributes, transBatchB: 1 },
-      { domain: microsoftDomain },
-    );
-  }
-
-  /** (tokens, heads * headDim) to (1, tokens, heads * headDim), rotated: token i by row i of the layer's tables */
-  private rotate(layer: number, x: Value, heads: number): Value {
-    const { graph, config } = this;
-    const rope = config.ropes[layer] ?? null;
-    if (!rope) return x;
-    const tokens = graph.node('Reshape', [x, graph.integers(1, -1, heads * config.headDim)]);
-    return emitRotaryEmbedding(graph, config, rope, tokens, heads, graph.integers(0), this.tables.get(rope)!);
-  }
 }
 
 /**

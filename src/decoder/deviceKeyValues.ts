@@ -39,6 +39,7 @@ class DeviceSequence implements Sequence {
 export class DeviceKeyValues implements KeyValueMemory {
   readonly elementBytes: number;
   readonly mixesSequences = false;
+  readonly fewestRows = 1;
   private readonly config: ModelConfig;
   private readonly device: DeviceTensors;
   private readonly tables: RotaryTables;

@@ -2,7 +2,7 @@
  * A model's weights as values of a graph: as the checkpoint stores them, in its own files.
  */
 import type { Checkpoint, TensorLocation } from '../checkpoint/types.ts';
-import type { ExternalData, Graph, Value } from '../onnx/graph.ts';
+import { microsoftDomain, type ExternalData, type Graph, type Value } from '../onnx/graph.ts';
 import { dataTypes, type DataType } from '../onnx/proto.ts';
 
 /** Type of activations, keys and values. */
@@ -21,28 +21,58 @@ export class CheckpointWeights implements GraphWeights {
   private readonly graph: Graph;
   private readonly checkpoint: Checkpoint;
   private readonly type: ActivationType;
+  private readonly unpackedFrom: number;
   private readonly values = new Map<string, Value>();
 
-  constructor(graph: Graph, checkpoint: Checkpoint, type: ActivationType) {
+  /**
+   * @param unpackedFrom linear layers of so many outputs are used where they lie; those of fewer the runtime packs for
+   *   its kernels. Default: all are packed
+   */
+  constructor(graph: Graph, checkpoint: Checkpoint, type: ActivationType, unpackedFrom = Infinity) {
     this.graph = graph;
     this.checkpoint = checkpoint;
     this.type = type;
+    this.unpackedFrom = unpackedFrom;
   }
 
   vector(name: string): Value {
     let value = this.values.get(name);
     if (!value) {
-      const location = this.checkpoint.tensors.get(name);
-      if (!location) throw new Error(`The checkpoint has no tensor ${name}.`);
-      value = externalWeight(this.graph, location, this.type);
+      value = externalWeight(this.graph, this.location(name), this.type);
       this.values.set(name, value);
     }
     return value;
   }
 
   linear(x: Value, name: string, bias: boolean): Value {
+    const outFeatures = this.location(`${name}.weight`).shape[0]!;
+    if (outFeatures >= this.unpackedFrom) return this.unpackedLinear(x, name, outFeatures, bias);
     const inputs = [x, this.vector(`${name}.weight`), ...(bias ? [this.vector(`${name}.bias`)] : [])];
     return this.graph.node('Gemm', inputs, { transB: 1 });
+  }
+
+  /** The runtime packs weights of two dimensions only. */
+  private unpackedLinear(x: Value, name: string, outFeatures: number, bias: boolean): Value {
+    const { graph } = this;
+    const location = this.location(`${name}.weight`);
+    let weight = this.values.get(location.name);
+    if (!weight) {
+      const shape = [1, ...location.shape];
+      weight =
+        location.interleavedHeadDim === undefined
+          ? externalWeight(graph, { ...location, shape }, this.type)
+          : graph.node('Reshape', [externalWeight(graph, location, this.type), graph.integers(...shape)]);
+      this.values.set(location.name, weight);
+    }
+    const product = graph.node('FusedMatMul', [x, weight], { transB: 1 }, { domain: microsoftDomain });
+    const y = graph.node('Reshape', [product, graph.integers(-1, outFeatures)]);
+    return bias ? graph.node('Add', [y, this.vector(`${name}.bias`)]) : y;
+  }
+
+  private location(name: string): TensorLocation {
+    const location = this.checkpoint.tensors.get(name);
+    if (!location) throw new Error(`The checkpoint has no tensor ${name}.`);
+    return location;
   }
 }
 

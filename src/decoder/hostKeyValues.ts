@@ -1,14 +1,16 @@
 /**
- * Keys and values in the memory of the host. All sequences of a comparison lie in one storage, a list of slots to which
- * every pass appends, and a sequence is the list of its slots: forking copies nothing, and passages that variants share
- * are read once for all of them. Each position sees its own sequence's slots, by a mask.
+ * Keys and values in the memory of the host, in blocks of positions. A sequence is the list of its blocks; a fork
+ * shares those that are full and copies the one that is not. Blocks begin at the same positions in every sequence, so
+ * that a sequence's answers have the same bits whatever shares or surrounds it (blockAttention.ts).
  */
-import { Tensor } from '../onnx/runtime.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
+import { Tensor } from '../onnx/runtime.ts';
+import { blockFeeds, type PassRow, type Write } from './blockPass.ts';
+import { blockSize, BlockStore, type Block } from './blocks.ts';
 import {
-  biasName,
   keyValueNames,
   positionsOf,
+  type BlockKind,
   type KeyValueMemory,
   type PastKeysAndValues,
   type Run,
@@ -17,87 +19,29 @@ import {
 import { distinctRopes, rotaryDim } from './rope.ts';
 import { RotaryTables, tableFeeds } from './rotaryTables.ts';
 
-/** Growth of a storage that is full: growing copies it. */
-const growth = 1.5;
+/**
+ * Sequences that share a block at most, further ones copy it: a pass computes for every block as many rows as for the
+ * one that most rows see.
+ */
+const mostReaders = 8;
 
-class Storage {
-  used = 0;
-  private readonly width: number;
-  private arrays: Float32Array[];
-
-  constructor(config: ModelConfig, capacity: number) {
-    this.width = config.numKeyValueHeads * config.headDim;
-    this.arrays = keyValueNames(config, 'past').map(() => new Float32Array(capacity * this.width));
-  }
-
-  /** Per layer keys, then values: (used, keyValueHeads * headDim), valid until something is appended. */
-  views(): Float32Array[] {
-    return this.arrays.map((array) => array.subarray(0, this.used * this.width));
-  }
-
-  /** @param news as `views`, (slots, keyValueHeads * headDim) */
-  append(news: readonly Float32Array[]): void {
-    const end = this.used + news[0]!.length / this.width;
-    this.reserve(end);
-    news.forEach((data, index) => this.arrays[index]!.set(data, this.used * this.width));
-    this.used = end;
-  }
-
-  /** Appends slots of another storage. */
-  appendFrom(source: Storage, slots: readonly number[]): void {
-    this.reserve(this.used + slots.length);
-    for (let first = 0; first < slots.length;) {
-      let end = first + 1;
-      while (end < slots.length && slots[end] === slots[end - 1]! + 1) end++;
-      const [from, to] = [slots[first]! * this.width, (slots[end - 1]! + 1) * this.width];
-      source.arrays.forEach((data, index) =>
-        this.arrays[index]!.set(data.subarray(from, to), this.used * this.width),
-      );
-      this.used += end - first;
-      first = end;
-    }
-  }
-
-  private reserve(slots: number): void {
-    if (slots * this.width <= this.arrays[0]!.length) return;
-    const capacity = Math.max(slots, Math.ceil((growth * this.arrays[0]!.length) / this.width));
-    this.arrays = this.arrays.map((array) => {
-      const larger = new Float32Array(capacity * this.width);
-      larger.set(array.subarray(0, this.used * this.width));
-      return larger;
-    });
-  }
-}
+/** The blocks of one comparison: those that are full, and those that still get positions. */
+type Stores = Record<BlockKind, BlockStore>;
 
 class HostSequence implements Sequence {
-  readonly storage: Storage;
-  private readonly parent: HostSequence | undefined;
-  /** Positions taken from the parent; they may come to be after the fork. */
-  private readonly start: number;
-  private readonly own: number[] = [];
+  readonly config: ModelConfig;
+  readonly stores: Stores;
+  readonly blocks: Block[] = [];
+  length = 0;
+  released = false;
 
-  constructor(storage: Storage, parent?: HostSequence, start = 0) {
-    this.storage = storage;
-    this.parent = parent;
-    this.start = start;
-  }
-
-  get length(): number {
-    return this.start + this.own.length;
-  }
-
-  /** The slot of each position. */
-  slots(length = this.length): number[] {
-    const shared = this.parent?.slots(Math.min(length, this.start)) ?? [];
-    return [...shared, ...this.own.slice(0, Math.max(0, length - this.start))];
-  }
-
-  extend(firstSlot: number, count: number): void {
-    for (let i = 0; i < count; i++) this.own.push(firstSlot + i);
+  constructor(config: ModelConfig, stores: Stores) {
+    this.config = config;
+    this.stores = stores;
   }
 }
 
-/** A run whose new positions have their slots. */
+/** A run whose new positions have their places. */
 interface PlacedRun {
   sequence: HostSequence;
   /** Its first new position, and their number. */
@@ -109,75 +53,101 @@ interface PlacedRun {
 export class HostKeyValues implements KeyValueMemory {
   readonly elementBytes = 4;
   readonly mixesSequences = true;
+  readonly fewestRows: number;
   private readonly config: ModelConfig;
   private readonly tables: RotaryTables;
+  /** What was placed for the passes that run. */
+  private readonly placed = new WeakMap<readonly Run[], Write[]>();
 
-  constructor(config: ModelConfig) {
+  constructor(config: ModelConfig, fewestRows: number) {
     this.config = config;
+    this.fewestRows = fewestRows;
     this.tables = new RotaryTables(config);
   }
 
-  create(capacity: number, beside?: Sequence): Promise<HostSequence> {
-    const storage = beside ? hostSequence(beside).storage : new Storage(this.config, capacity);
-    return Promise.resolve(new HostSequence(storage));
+  create(capacity: number, beside?: Sequence, expected = capacity): Promise<HostSequence> {
+    const stores = beside
+      ? hostSequence(beside).stores
+      : {
+          full: new BlockStore(this.config, Math.ceil(expected / blockSize)),
+          open: new BlockStore(this.config, 1),
+        };
+    return Promise.resolve(new HostSequence(this.config, stores));
   }
 
   fork(source: Sequence, length: number): Promise<HostSequence> {
-    const parent = hostSequence(source);
-    return Promise.resolve(new HostSequence(parent.storage, parent, length));
+    const { blocks, stores } = existing(source, length);
+    const fork = new HostSequence(this.config, stores);
+    for (const { block, positions } of parts(blocks, length)) {
+      fork.blocks.push(positions === blockSize ? share(block) : stores.open.addCopy(block, positions));
+    }
+    fork.length = length;
+    return Promise.resolve(fork);
   }
 
-  async copy(source: Sequence, length: number, capacity: number, beside?: Sequence): Promise<HostSequence> {
-    const from = hostSequence(source);
-    const target = await this.create(capacity, beside);
-    target.extend(target.storage.used, length);
-    target.storage.appendFrom(from.storage, from.slots(length));
+  async copy(
+    source: Sequence,
+    length: number,
+    capacity: number,
+    beside?: Sequence,
+    expected = capacity,
+  ): Promise<HostSequence> {
+    const { blocks } = existing(source, length);
+    const target = await this.create(capacity, beside, expected);
+    for (const { block, positions } of parts(blocks, length)) {
+      const store = target.stores[positions === blockSize ? 'full' : 'open'];
+      target.blocks.push(store.addCopy(block, positions));
+    }
+    target.length = length;
     return target;
   }
 
-  release(): void {
-    // the garbage collector's
+  release(source: Sequence): void {
+    const sequence = hostSequence(source);
+    if (sequence.released) throw new Error('A sequence was released more often than it was owned.');
+    sequence.released = true;
+    for (const block of sequence.blocks.splice(0)) block.store.release(block);
   }
 
   passes(runs: readonly Run[]): Run[][] {
     return [[...runs]];
   }
 
-  /** See SlotAttention for what they are. */
+  /** See BlockAttention for what they are. */
   feeds(pass: readonly Run[]): Promise<Record<string, Tensor>> {
     const { config } = this;
-    const { storage } = hostSequence(pass[0]!.sequence);
-    const past = storage.used;
-    const placed = place(pass, config);
-    const total = past + placed.reduce((sum, { count }) => sum + count, 0);
-    const feeds = this.rotaryRows(placed, total - past);
-    for (const window of new Set(config.slidingWindows)) {
-      feeds[biasName(window)] = new Tensor('float32', bias(placed, past, total, window), [
-        total - past,
-        total,
-      ]);
-    }
-    const names = keyValueNames(config, 'past');
-    const dims = [past, config.numKeyValueHeads, config.headDim];
-    storage.views().forEach((view, index) => (feeds[names[index]!] = new Tensor('float32', view, dims)));
-    return Promise.resolve(feeds);
+    const { stores } = hostSequence(pass[0]!.sequence);
+    const { runs, writes } = place(pass, config);
+    this.placed.set(pass, writes);
+    const rows = runs.flatMap(({ sequence: { blocks }, from, count }) =>
+      Array.from({ length: count }, (_, i): PassRow => ({ position: from + i, blocks })),
+    );
+    const rowCount = Math.max(rows.length, this.fewestRows);
+    return Promise.resolve({
+      ...this.rotaryRows(runs, rowCount),
+      ...blockFeeds(config, rows, rowCount, writes, stores),
+    });
   }
 
   accept(pass: readonly Run[], results: Readonly<Record<string, Tensor>>): void {
+    const { full, open } = hostSequence(pass[0]!.sequence).stores;
     const news = keyValueNames(this.config, 'new').map((name) => results[name]!.data as Float32Array);
-    hostSequence(pass[0]!.sequence).storage.append(news);
+    for (const { block, offset, row } of this.placed.get(pass)!) {
+      open.write(block, offset, news, row);
+      if (offset === blockSize - 1) full.take(block);
+    }
   }
 
   dispose(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** A row of the tables for each new position. */
-  private rotaryRows(runs: readonly PlacedRun[], positions: number): Record<string, Tensor> {
+  /** A row of the tables for each new position, and zeros up to `rowCount`. */
+  private rotaryRows(runs: readonly PlacedRun[], rowCount: number): Record<string, Tensor> {
     const rows = distinctRopes(this.config).map((rope) => {
       const halfDim = rotaryDim(this.config, rope) / 2;
-      const size = positions * halfDim;
-      return { cos: new Float32Array(size), sin: new Float32Array(size), positions, halfDim };
+      const size = rowCount * halfDim;
+      return { cos: new Float32Array(size), sin: new Float32Array(size), positions: rowCount, halfDim };
     });
     let row = 0;
     for (const { from, count, ropeLength } of runs) {
@@ -193,33 +163,45 @@ export class HostKeyValues implements KeyValueMemory {
   }
 }
 
-/** Gives the new positions of a pass their slots: those behind the used ones, in the order of the runs. */
-function place(pass: readonly Run[], config: ModelConfig): PlacedRun[] {
-  const { storage } = hostSequence(pass[0]!.sequence);
-  let slot = storage.used;
-  return pass.map((run) => {
+/** Gives the new positions of a pass their places. */
+function place(pass: readonly Run[], config: ModelConfig): { runs: PlacedRun[]; writes: Write[] } {
+  const { stores } = hostSequence(pass[0]!.sequence);
+  const writes: Write[] = [];
+  const runs = pass.map((run) => {
     const sequence = hostSequence(run.sequence);
-    if (sequence.storage !== storage) throw new Error('Sequences of two storages in one pass.');
-    const { length: from } = sequence;
+    if (sequence.stores !== stores) throw new Error('Sequences of two storages in one pass.');
+    const { length: from, blocks } = sequence;
     const count = positionsOf(run, config);
-    sequence.extend(slot, count);
-    slot += count;
+    for (let position = from; position < from + count; position++) {
+      const offset = position % blockSize;
+      if (offset === 0) blocks.push(stores.open.add());
+      writes.push({ block: blocks.at(-1)!, offset, row: writes.length });
+    }
+    sequence.length = from + count;
     return { sequence, from, count, ropeLength: run.ropeLength };
   });
+  return { runs, writes };
 }
 
-/** (total - past, total): 0 where a new position sees a slot, else -Infinity. */
-function bias(runs: readonly PlacedRun[], past: number, total: number, window: number | null): Float32Array {
-  const values = new Float32Array((total - past) * total).fill(-Infinity);
-  let row = 0;
-  for (const { sequence, from, count } of runs) {
-    const slots = sequence.slots();
-    for (let position = from; position < from + count; position++, row++) {
-      const first = window === null ? 0 : Math.max(0, position - window + 1);
-      for (let seen = first; seen <= position; seen++) values[row * total + slots[seen]!] = 0;
-    }
-  }
-  return values;
+/** A full block for one more sequence. */
+function share(block: Block): Block {
+  if (block.readers >= mostReaders) return block.store.addCopy(block, blockSize);
+  block.readers++;
+  return block;
+}
+
+/** The blocks of a sequence's first positions, with the number of these positions in each. */
+function parts(blocks: readonly Block[], length: number): { block: Block; positions: number }[] {
+  return blocks
+    .slice(0, Math.ceil(length / blockSize))
+    .map((block, number) => ({ block, positions: Math.min(blockSize, length - number * blockSize) }));
+}
+
+/** @throws Error if the sequence is released, or shorter than that */
+function existing(source: Sequence, length: number): HostSequence {
+  const sequence = hostSequence(source);
+  if (sequence.released || sequence.length < length) throw new Error('The sequence has no such positions.');
+  return sequence;
 }
 
 function hostSequence(sequence: Sequence): HostSequence {
@@ -227,12 +209,13 @@ function hostSequence(sequence: Sequence): HostSequence {
   throw new Error('The sequence lies in the memory of another device.');
 }
 
-/**
- * The keys and values of a sequence of the host that is alone in its storage.
- * @throws Error if it is not
- */
-export function keysAndValuesOf(sequence: Sequence): PastKeysAndValues {
-  const { storage, length } = hostSequence(sequence);
-  if (storage.used !== length) throw new Error('The storage holds more than this sequence.');
-  return { length, arrays: storage.views() };
+/** A copy of the keys and values of a sequence of the host. */
+export function keysAndValuesOf(source: Sequence): PastKeysAndValues {
+  const { config, length, blocks } = hostSequence(source);
+  const width = config.numKeyValueHeads * config.headDim;
+  const arrays = keyValueNames(config, 'new').map(() => new Float32Array(length * width));
+  parts(blocks, length).forEach(({ block, positions }, number) =>
+    block.store.read(block, positions, arrays, number * blockSize),
+  );
+  return { length, arrays };
 }

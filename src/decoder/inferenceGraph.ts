@@ -5,9 +5,10 @@
  */
 import { headName, loraTargets } from '../checkpoint/layers.ts';
 import type { ModelConfig } from '../checkpoint/types.ts';
-import { Graph, type Value } from '../onnx/graph.ts';
+import { Graph, microsoftDomain, type Value } from '../onnx/graph.ts';
 import { emitDecoder, type DecoderOperators } from './architecture.ts';
-import { FusedAttention, SlotAttention, type AttentionEmitter } from './attention.ts';
+import { FusedAttention, type AttentionEmitter } from './attention.ts';
+import { BlockAttention } from './blockAttention.ts';
 import { castTo, type ActivationType, type GraphWeights } from './graphWeights.ts';
 import { CommonOperators } from './operators.ts';
 
@@ -16,8 +17,8 @@ export interface InferenceGraphOptions {
   activations: ActivationType;
   /** Whether the graph has LoRA inputs. */
   lora: boolean;
-  /** See attention.ts: `slots` for keys and values of the host, `fused` or `plain` for those of a device. */
-  attention: 'slots' | 'fused' | 'plain';
+  /** `blocks` for keys and values of the host, `fused` or `plain` (see FusedAttention) for those of a device. */
+  attention: 'blocks' | 'fused' | 'plain';
 }
 
 /**
@@ -45,11 +46,18 @@ export function emitInferenceGraph(
   return graph;
 }
 
+/** `a` (batch, in, rank), `b` (batch, rank, out) */
+interface LoraFactors {
+  a: Value;
+  b: Value;
+}
+
 class InferenceOperators extends CommonOperators implements DecoderOperators {
   private readonly weights: GraphWeights;
   private readonly attentionEmitter: AttentionEmitter;
   /** By the linear layer's name. */
-  private readonly loraFactors = new Map<string, { a: Value; b: Value }>();
+  private readonly loraFactors = new Map<string, LoraFactors>();
+  private readonly onHost: boolean;
   /** Only where tokens are rows of a batch. */
   private readonly batchShape: Value | undefined;
 
@@ -57,7 +65,8 @@ class InferenceOperators extends CommonOperators implements DecoderOperators {
     super(graph, config);
     this.weights = weights;
     const { activations: type, lora, attention } = options;
-    if (attention === 'slots') this.attentionEmitter = new SlotAttention(graph, config);
+    this.onHost = attention === 'blocks';
+    if (attention === 'blocks') this.attentionEmitter = new BlockAttention(graph, config);
     else {
       this.batchShape = graph.input('batch_shape', 'int64', [3]);
       this.attentionEmitter = new FusedAttention(graph, config, type, this.batchShape, attention === 'plain');
@@ -88,9 +97,26 @@ class InferenceOperators extends CommonOperators implements DecoderOperators {
     const lora = this.loraFactors.get(name);
     if (!lora) return y;
     const rows = this.graph.node('Reshape', [x, this.batchShape!]); // (batch, sequence, in)
-    const low = this.graph.node('MatMul', [rows, lora.a]); // (batch, sequence, rank)
-    const update = this.graph.node('MatMul', [low, lora.b]); // (batch, sequence, out)
+    const update = this.onHost ? this.hostUpdate(rows, lora) : this.update(rows, lora);
     return this.add(y, this.graph.node('Flatten', [update], { axis: 2 }));
+  }
+
+  /** (batch, sequence, out) */
+  private update(rows: Value, { a, b }: LoraFactors): Value {
+    return this.graph.node('MatMul', [this.graph.node('MatMul', [rows, a]), b]);
+  }
+
+  /**
+   * The same with products whose order of summation does not follow from the number of rows, nor from the largest rank
+   * in the batch: factors other than 1 keep the runtime from its kernels for one row, and with a transposed first matrix
+   * it has one stride along K (MLAS, sgemm.cpp).
+   */
+  private hostUpdate(rows: Value, { a, b }: LoraFactors): Value {
+    const { graph } = this;
+    const domain = { domain: microsoftDomain };
+    const columns = graph.node('Transpose', [rows], { perm: [0, 2, 1] }); // (batch, in, sequence)
+    const low = graph.node('FusedMatMul', [columns, a], { transA: 1, alpha: { float: 2 } }, domain);
+    return graph.node('FusedMatMul', [low, b], { alpha: { float: 0.5 } }, domain);
   }
 
   attention(layer: number, q: Value, k: Value, v: Value): Value {

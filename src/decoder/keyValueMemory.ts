@@ -27,19 +27,31 @@ export interface KeyValueMemory {
   /** Bytes of one element of keys and values. */
   readonly elementBytes: number;
   /**
-   * Whether new positions of several sequences go through the model together whatever their numbers; a sequence may
-   * then be forked from one whose positions come earlier in the same pass. Otherwise they do with one position each.
+   * Whether new positions of several sequences go through the model together whatever their numbers; otherwise they do
+   * with one position each.
    */
   readonly mixesSequences: boolean;
   /**
-   * An empty sequence; `capacity` is the number of positions that it is expected to get. Sequences that are to go
-   * through the model together must be made beside each other or forked from each other.
+   * Rows that a pass has at least, some of which may be of nothing: on the CPU one row alone goes through other kernels
+   * than several, which give other bits.
    */
-  create(capacity: number, beside?: Sequence): Promise<Sequence>;
+  readonly fewestRows: number;
+  /**
+   * An empty sequence; `capacity` is the number of positions that it is expected to get. Sequences that are to go
+   * through the model together must be made beside each other or forked from each other; `expected` is the number of
+   * positions that all of them together are expected to get, default `capacity`.
+   */
+  create(capacity: number, beside?: Sequence, expected?: number): Promise<Sequence>;
   /** A sequence that begins with the first positions of another: shared, where memory can be shared. */
   fork(source: Sequence, length: number, capacity: number): Promise<Sequence>;
   /** The same with a copy of these positions; without `beside` in memory of its own. */
-  copy(source: Sequence, length: number, capacity: number, beside?: Sequence): Promise<Sequence>;
+  copy(
+    source: Sequence,
+    length: number,
+    capacity: number,
+    beside?: Sequence,
+    expected?: number,
+  ): Promise<Sequence>;
   release(sequence: Sequence): void;
   /** Splits runs into those that can go through the model together. */
   passes(runs: readonly Run[]): Run[][];
@@ -63,15 +75,19 @@ export function positionsOf({ inputsEmbeds }: Run, { hiddenSize }: ModelConfig):
   return inputsEmbeds.length / hiddenSize;
 }
 
+/** Blocks of the host that a pass does not change, and those that get its new positions. */
+export type BlockKind = 'full' | 'open';
+
 /** `past_key.0`, `past_value.0`, `past_key.1`, …: the names of keys and values of all layers, in order. */
-export function keyValueNames(config: ModelConfig, kind: 'past' | 'present' | 'new'): string[] {
+export function keyValueNames(config: ModelConfig, kind: 'past' | 'present' | 'new' | BlockKind): string[] {
   return Array.from({ length: config.numLayers }, (_, layer) => [
     `${kind}_key.${layer}`,
     `${kind}_value.${layer}`,
   ]).flat();
 }
 
-/** The graph's input with the mask of layers that have this window (null: none). */
-export function biasName(window: number | null): string {
-  return window === null ? 'attention_bias' : `attention_bias.${window}`;
+/** The graph's input with the mask of blocks in layers that have this window (null: none), where one is needed. */
+export function blockBiasName(kind: BlockKind, window: number | null): string | undefined {
+  if (window === null) return kind === 'open' ? 'open_bias' : undefined;
+  return `${kind}_bias.${window}`;
 }

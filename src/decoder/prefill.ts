@@ -69,9 +69,10 @@ export class Prefill {
     const groups = Map.groupBy(prompts, ({ adapter, units }) =>
       JSON.stringify([adapter?.id ?? '', ropeRegime(this.session.config, units.length)]),
     );
+    const expected = this.expectedPositions(prompts);
     try {
       for (const [key, group] of groups) {
-        const { sequence, length } = await this.beginning(key, group, beside);
+        const { sequence, length } = await this.beginning(key, group, beside, expected);
         beside = sequence;
         let stored = false;
         for await (const prefilled of this.passes(this.branches(group, sequence, length, length))) {
@@ -87,18 +88,28 @@ export class Prefill {
     }
   }
 
+  /** Positions of all prompts and their answers, what a prompt shares with the one before it counted once. */
+  private expectedPositions(prompts: readonly PromptToPrefill[]): number {
+    const longest = Math.max(0, ...prompts.map(({ units }) => units.length));
+    return prompts.reduce((sum, { units }, index) => {
+      const shared = index === 0 ? 0 : commonPrefixLength([prompts[index - 1]!.units, units]);
+      return sum + units.length - shared + this.capacity - longest;
+    }, 0);
+  }
+
   /** The sequence that a group's tree grows from: what an earlier question left, or an empty one. */
   private async beginning(
     key: string,
     group: readonly PromptToPrefill[],
     beside: Sequence | undefined,
+    expected: number,
   ): Promise<{ sequence: Sequence; length: number }> {
     const { memory } = this.session;
     const limit = commonLength(group);
     const known = this.prefixCache.find(key, group[0]!.units, limit);
     const sequence = known
-      ? await memory.copy(known.sequence, known.length, this.capacity, beside)
-      : await memory.create(this.capacity, beside);
+      ? await memory.copy(known.sequence, known.length, this.capacity, beside, expected)
+      : await memory.create(this.capacity, beside, expected);
     this.owned.add(sequence);
     return { sequence, length: known?.length ?? 0 };
   }
@@ -114,7 +125,8 @@ export class Prefill {
   }
 
   /**
-   * The tree's stretches, each behind what it follows. A branch's sequence is forked when its stretch is asked for.
+   * The tree's stretches, each behind what it follows. The branch of the most prompts goes on with its trunk's sequence;
+   * then the others are forked from it, each when its stretch is asked for. `null`: what was asked for must be run.
    * @param position where `sequence` ends once all stretches before are run
    * @param shared how many of those positions the group's first prompt did not pay for
    */
@@ -123,7 +135,7 @@ export class Prefill {
     sequence: Sequence,
     position: number,
     shared: number,
-  ): AsyncGenerator<Stretch> {
+  ): AsyncGenerator<Stretch | null> {
     const first = group[0]!;
     if (group.length === 1) {
       yield { sequence, prompt: first, units: first.units.slice(position), end: { sharedTokens: shared } };
@@ -134,20 +146,28 @@ export class Prefill {
     const members = Map.groupBy(group, (prompt) =>
       prompt.units.length === common + 1 ? prompt : prompt.units[common],
     );
-    let number = 0;
-    for (const branch of members.values()) {
-      const isLast = ++number === members.size;
-      const fork = isLast ? sequence : await this.session.memory.fork(sequence, common, this.capacity);
+    const [largest, ...others] = [...members.values()].toSorted((a, b) => b.length - a.length);
+    yield* this.branches(largest!, sequence, common, shared);
+    for (const branch of others) {
+      if (sequence.length < common) yield null;
+      const fork = await this.session.memory.fork(sequence, common, this.capacity);
       this.owned.add(fork);
-      yield* this.branches(branch, fork, common, number === 1 ? shared : common);
+      yield* this.branches(branch, fork, common, common);
     }
   }
 
   /** Runs stretches through the model, a chunk of positions at a time: between passes a cancellation is felt. */
-  private async *passes(stretches: AsyncIterable<Stretch>): AsyncGenerator<PrefilledPrompt> {
+  private async *passes(stretches: AsyncIterable<Stretch | null>): AsyncGenerator<PrefilledPrompt> {
     let pass: Stretch[] = [];
     let room = prefillChunk;
-    for await (const { units, end, ...stretch } of stretches) {
+    for await (const next of stretches) {
+      if (!next) {
+        yield* this.pass(pass);
+        pass = [];
+        room = prefillChunk;
+        continue;
+      }
+      const { units, end, ...stretch } = next;
       for (let start = 0; start < units.length;) {
         const piece = units.slice(start, start + room);
         start += piece.length;
@@ -164,12 +184,12 @@ export class Prefill {
 
   private async *pass(stretches: readonly Stretch[]): AsyncGenerator<PrefilledPrompt> {
     throwIfCancelled(this.signal);
-    const runs = stretches.map(async ({ sequence, prompt, units }) => ({
+    const runs = stretches.map(async ({ sequence, prompt, units, end }) => ({
       sequence,
       inputsEmbeds: await this.promptUnits.embeddings(units),
       adapter: prompt.adapter,
       ropeLength: prompt.units.length,
-      logitsAt: [units.length - 1],
+      logitsAt: end ? [units.length - 1] : [],
     }));
     const logits = await this.session.forward(await Promise.all(runs));
     for (const [run, { sequence, prompt, end }] of stretches.entries()) {

@@ -1,6 +1,7 @@
 /**
  * One loaded model: the inference graph in an onnxruntime session, and memory for keys and values.
  */
+import { availableParallelism } from 'node:os';
 import { InferenceSession, Tensor } from '../onnx/runtime.ts';
 import type { PreparedWeights } from '../checkpoint/quantized/store.ts';
 import type { Checkpoint, LoraAdapter, ModelConfig } from '../checkpoint/types.ts';
@@ -52,7 +53,7 @@ export class DecoderSession {
     if (options.device === 'webgpu') this.device = new DeviceTensors(activationType(options));
     this.memory = this.device
       ? new DeviceKeyValues(this.config, this.device)
-      : new HostKeyValues(this.config);
+      : new HostKeyValues(this.config, fewestRows(options));
     this.loraInputs = new LoraInputs(this.config, this.device?.upload.bind(this.device));
   }
 
@@ -128,17 +129,21 @@ export class DecoderSession {
   private async inputs(pass: readonly Run[]): Promise<Record<string, Tensor>> {
     const counts = pass.map((run) => positionsOf(run, this.config));
     const starts = counts.map((_, run) => counts.slice(0, run).reduce((sum, count) => sum + count, 0));
-    const tokens = counts.reduce((sum, count) => sum + count, 0);
+    const positions = counts.reduce((sum, count) => sum + count, 0);
+    const { fewestRows } = this.memory;
+    const tokens = Math.max(positions, fewestRows);
     const { hiddenSize } = this.config;
     const embeds = new Float32Array(tokens * hiddenSize);
     pass.forEach(({ inputsEmbeds }, run) => embeds.set(inputsEmbeds, starts[run]! * hiddenSize));
     const indices = pass.flatMap(({ logitsAt }, run) => logitsAt.map((index) => starts[run]! + index));
+    // none at all are none on the CPU, too
+    if (indices.length > 0 || this.device) while (indices.length < fewestRows) indices.push(0);
     const inputs: Record<string, Tensor> = {
       inputs_embeds: new Tensor('float32', embeds, [tokens, hiddenSize]),
       logits_indices: int64(...indices),
     };
     // one position each: every run is a row with an adapter of its own
-    const adapters = tokens === pass.length ? pass.map(({ adapter }) => adapter) : [pass[0]!.adapter];
+    const adapters = positions === pass.length ? pass.map(({ adapter }) => adapter) : [pass[0]!.adapter];
     if (adapters.length === 1 && pass.some(({ adapter }) => adapter !== adapters[0])) {
       throw new Error('Runs of several positions need the same adapter.');
     }
@@ -147,6 +152,24 @@ export class DecoderSession {
     }
     return this.hasLora ? { ...inputs, ...(await this.loraInputs.of(adapters)) } : inputs;
   }
+}
+
+/**
+ * From how many outputs on weights can stay where they lie. The runtime divides the outputs among threads, and where one
+ * gets few it sums in longer stretches (MLAS, sgemm.cpp: MlasSgemmOperation): the bits would depend on the rows, by which
+ * it chooses the threads. Packed weights always have the same stretches.
+ */
+function unpackedFrom({ device, packWeights, threads = availableParallelism() }: SessionOptions): number {
+  return device === 'cpu' && !packWeights ? 80 * threads : Infinity;
+}
+
+/**
+ * Products of packed float weights have the same bits for one row as for several, since they have no kernels for one
+ * (MLAS, sgemm.cpp: MlasSgemmPackedOperation; on ARM others may take over). Those of weights in blocks, or where they
+ * lie in the file, do not.
+ */
+function fewestRows({ prepared, packWeights = false }: SessionOptions): number {
+  return packWeights && !prepared && process.arch === 'x64' ? 1 : 2;
 }
 
 function activationType({ device, precision, float16 = false }: SessionOptions): ActivationType {
@@ -167,11 +190,11 @@ async function createSession(
     (emitted) =>
       options.prepared
         ? new QuantizedGraphWeights(emitted, options.prepared, checkpoint, activations)
-        : new CheckpointWeights(emitted, checkpoint, activations),
+        : new CheckpointWeights(emitted, checkpoint, activations, unpackedFrom(options)),
     {
       activations,
       lora,
-      attention: options.device !== 'webgpu' ? 'slots' : options.plainAttention ? 'plain' : 'fused',
+      attention: options.device !== 'webgpu' ? 'blocks' : options.plainAttention ? 'plain' : 'fused',
     },
   );
   const { bytes, externalFolder } = graph.encode();
@@ -189,9 +212,6 @@ async function createSession(
     sessionOptions.preferredOutputLocation = Object.fromEntries(
       keyValueNames(config, 'present').map((name) => [name, 'gpu-buffer']),
     );
-  } else if (!options.prepared && !options.packWeights) {
-    // the kernels of quantised weights need their own layout
-    session['disable_prepacking'] = '1';
   }
   try {
     return await InferenceSession.create(bytes, sessionOptions);

@@ -94,10 +94,10 @@ describe('graph listings', () => {
 
 function* graphsOf(checkpoint: Checkpoint): Generator<{ title: string; graph: Graph; written: boolean }> {
   const { config } = checkpoint;
-  for (const attention of ['slots', 'fused', 'plain'] as const) {
+  for (const attention of ['blocks', 'fused', 'plain'] as const) {
     for (const lora of [false, true]) {
       for (const weights of ['stored', 'int8', 'int4'] as const) {
-        const activations = attention === 'slots' ? 'float32' : 'float16';
+        const activations = attention === 'blocks' ? 'float32' : 'float16';
         const graph = emitInferenceGraph(
           config,
           (emitted) =>
@@ -107,7 +107,7 @@ function* graphsOf(checkpoint: Checkpoint): Generator<{ title: string; graph: Gr
           { activations, lora, attention },
         );
         const title = `inference, ${attention}, ${weights}${lora ? ', LoRA' : ''}`;
-        const written = ['inference, slots, stored', 'inference, fused, int4, LoRA'].includes(title);
+        const written = ['inference, blocks, stored', 'inference, fused, int4, LoRA'].includes(title);
         yield { title, graph, written };
       }
     }
