@@ -72,6 +72,15 @@ describe('parts of the comparison panel in Chromium', () => {
     );
   });
 
+  it('names columns for people even where the engine has not named them', async () => {
+    const columns = doneState.columns.map((item) => ({ ...item, label: item.variant, answer: null }));
+    await panel.open({ ...doneState, columns });
+    const reference = panel.page.getByRole('combobox', { name: 'Column with which the others are compared' });
+    await reference.click();
+    await panel.page.getByRole('option', { name: 'No retrieval' }).waitFor();
+    assert.equal(await panel.page.getByRole('option', { name: 'no-rag' }).count(), 0);
+  });
+
   it('greys the marks that confidence takes the place of', async () => {
     await panel.open(doneState);
     const box = (name: string) => panel.page.getByRole('checkbox', { name });

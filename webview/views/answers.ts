@@ -183,7 +183,12 @@ function toolsView(controller: Controller): View & { marks: HTMLElement } {
       setVisible(marks, answered);
       setVisible(copy, answered);
       setVisible(save, answered);
-      const options = panel.columns.map(({ variant, label }) => ({ value: variant, label }));
+      // Of a run that failed, the engine has not named its columns.
+      const titles = new Map(shownColumns(panel).map(({ result, title }) => [result?.variant, title]));
+      const options = panel.columns.map(({ variant, label }) => ({
+        value: variant,
+        label: titles.get(variant) ?? label,
+      }));
       const chosen = referenceOf(panel.columns, view.reference);
       if (chosen) updateReference(JSON.stringify(options), chosen.variant);
     },
