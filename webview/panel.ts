@@ -11,6 +11,7 @@ import { answersView } from './views/answers.ts';
 import { passagesView } from './views/passages.ts';
 import { TokenPopover } from './views/popover.ts';
 import { questionView } from './views/question.ts';
+import { moveAmongRegions, skipLink } from './views/regions.ts';
 import { setupView } from './views/setup.ts';
 import { noticesView, statusView } from './views/status.ts';
 
@@ -25,15 +26,10 @@ const popover = new TokenPopover();
 const question = questionView(controller);
 const setup = setupView(controller);
 const passages = passagesView(controller);
-const views = [
-  noticesView(controller),
-  question,
-  statusView(controller),
-  setup,
-  passages,
-  answersView(controller, popover),
-  announcerView(),
-];
+const status = statusView(controller);
+const answers = answersView(controller, popover);
+const views = [noticesView(controller), question, status, setup, passages, answers, announcerView()];
+const regions = [question, status, setup, passages, answers].map(({ root }) => root);
 
 let drawing = false;
 let storing: ReturnType<typeof setTimeout> | undefined;
@@ -70,7 +66,12 @@ function store(): void {
 }
 
 const main = document.getElementById('panel') ?? document.body.appendChild(element('main', { id: 'panel' }));
-main.append(...views.map((view) => view.root), popover.root);
+main.append(
+  element('h1', { class: 'visually-hidden' }, 'Comparison'),
+  skipLink(regions),
+  ...views.map((view) => view.root),
+  popover.root,
+);
 
 window.addEventListener('message', ({ data }: MessageEvent<HostToPanel>) => {
   if (data.type === 'reply') host.receive(data);
@@ -88,12 +89,15 @@ function focus(target: Extract<HostToPanel, { type: 'focus' }>['target']): void 
 }
 
 document.addEventListener('keydown', (event) => {
-  const { key, ctrlKey, metaKey, shiftKey } = event;
+  const { key, altKey, ctrlKey, metaKey, shiftKey } = event;
   if (event.defaultPrevented) return;
   if (key === 'Enter' && (ctrlKey || metaKey)) {
     event.preventDefault();
     if (shiftKey) controller.rerun();
     else controller.ask();
+  } else if (altKey && (key === 'PageDown' || key === 'PageUp')) {
+    event.preventDefault();
+    moveAmongRegions(regions, key === 'PageDown' ? 1 : -1);
   } else if (key === 'Escape') {
     if (popover.hide()) return;
     if (model.panel && isRunning(model.panel)) controller.cancel();

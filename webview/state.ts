@@ -2,13 +2,14 @@
  * The panel's state and every way it changes, as pure functions: what the host said last, what the user has
  * edited since, and what only the panel knows (which marks are shown, which passages are unfolded).
  */
-import type {
-  HostToPanel,
-  Notice,
-  PanelColumn,
-  PanelInputs,
-  PanelPassage,
-  PanelState,
+import {
+  changesAnswers,
+  type HostToPanel,
+  type Notice,
+  type PanelColumn,
+  type PanelInputs,
+  type PanelPassage,
+  type PanelState,
 } from '../src/protocol/panel.ts';
 import type { Span } from './text/words.ts';
 
@@ -90,11 +91,12 @@ function append(
   return next;
 }
 
-/** The user changed inputs: drawn at once, and the answers are of other inputs now. */
+/** The user changed inputs: drawn at once, and the answers are of other inputs now (see changesAnswers). */
 export function edit(model: PanelModel, change: Partial<PanelInputs>): PanelModel {
   if (model.panel === null) return model;
   const panel = { ...model.panel, inputs: { ...model.panel.inputs, ...change } };
-  return { ...model, panel: markStale(panel), pending: { ...model.pending, ...change } };
+  const stale = changesAnswers(change) ? markStale(panel) : panel;
+  return { ...model, panel: stale, pending: { ...model.pending, ...change } };
 }
 
 /** An edit goes to the host: what it sent before knew nothing of it. */
@@ -195,6 +197,7 @@ const fields: Record<keyof PanelState, true> = {
   tokenFileWarnings: true,
   inputs: true,
   passages: true,
+  budget: true,
   columns: true,
   record: true,
   notices: true,

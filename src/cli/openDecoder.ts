@@ -12,11 +12,13 @@ import { ProgressLine } from './terminal.ts';
 export async function openDecoder(model: string, path: string, options: DecoderOptions): Promise<Decoder> {
   const line = new ProgressLine();
   try {
-    return await Decoder.open(path, {
+    const decoder = await Decoder.open(path, {
       ...options,
       onConversion: ({ done, total }) =>
         line.update(preparationText(model, Math.floor((100 * done) / total))),
     });
+    if (decoder.warning !== undefined) process.stderr.write(`Note: ${decoder.warning}\n`);
+    return decoder;
   } finally {
     line.done();
   }

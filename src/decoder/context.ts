@@ -5,6 +5,11 @@ import { UserError } from '../protocol/errors.ts';
 import type { Units } from './promptUnits.ts';
 import type { GenerationSettings } from './types.ts';
 
+/** Tokens that a prompt may have so that an answer of full length fits behind it. */
+export function promptRoom(config: ModelConfig, maxNewTokens: number): number {
+  return Math.max(1, contextLength(config) - maxNewTokens);
+}
+
 export interface FittedPrompt {
   units: Units;
   /** Units cut from the left. */
@@ -28,7 +33,7 @@ export function fitToContext(units: Units, config: ModelConfig, settings: Genera
     }
     return { units, truncatedTokens: 0 };
   }
-  const budget = Math.max(1, context - settings.maxNewTokens);
+  const budget = promptRoom(config, settings.maxNewTokens);
   if (units.length <= budget) return { units, truncatedTokens: 0 };
   const bos = units[0] === config.bosTokenId && budget > 1 ? [units[0]] : [];
   const kept = [...bos, ...units.slice(units.length - budget + bos.length)];

@@ -16,6 +16,7 @@ import { loadSession, type LoadedSession } from './loading.ts';
 import { Prefill } from './prefill.ts';
 import { PrefixCache } from './prefixCache.ts';
 import { PromptUnits, type Units } from './promptUnits.ts';
+import { lossWarning, quantizationLoss } from './quantizationLoss.ts';
 import { outgrowsKeys } from './rope.ts';
 import { scorePrompt } from './scoring.ts';
 import type { DecoderSession } from './session.ts';
@@ -66,6 +67,15 @@ export class Decoder {
     throwIfCancelled(options.signal);
     const loaded = await loadSession(checkpoint, options);
     const embeddings = await EmbeddingTable.open(checkpoint);
+    try {
+      const parts = { checkpoint, tokenizer, embeddings };
+      const loss = await quantizationLoss(loaded.session, parts, options.signal);
+      if (loss) loaded.warning = lossWarning(loss);
+    } catch (error) {
+      await loaded.session.dispose();
+      await embeddings[Symbol.asyncDispose]();
+      throw error;
+    }
     return new Decoder(checkpoint, tokenizer, embeddings, loaded, options, performance.now() - start);
   }
 
@@ -80,6 +90,11 @@ export class Decoder {
 
   get precision(): Precision {
     return this.session.options.precision;
+  }
+
+  /** What the user should know of the model in this precision. */
+  get warning(): string | undefined {
+    return this.loaded.warning;
   }
 
   /** Why this device and this precision, in words for the user. */

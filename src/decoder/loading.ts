@@ -15,6 +15,8 @@ export interface LoadedSession {
   session: DecoderSession;
   /** Why this device and this precision. */
   reason: string;
+  /** What the user should know of the model in this precision. */
+  warning?: string | undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Which precision a model is run in, and why. */
+import { linearParameters } from '../checkpoint/layers.ts';
 import { weightBytes, type WeightPrecision } from '../checkpoint/memory.ts';
 import { isQuantized } from '../checkpoint/quantized/recipe.ts';
 import type { Checkpoint } from '../checkpoint/types.ts';
@@ -19,6 +20,8 @@ const largestFloat32OnGpu = gigabyte / 4;
 const largestFloat16OnGpu = 4 * gigabyte;
 /** Share of the free memory that weights may take; the rest is for keys and values, and for other programs. */
 const memoryShare = 0.7;
+/** Models with fewer parameters lose too much in int4 to be run in it unasked (quantizationLoss.ts). */
+export const smallModel = 1e9;
 /** Share of the free memory that packed float32 weights may take. */
 const packedShare = 0.25;
 
@@ -86,7 +89,8 @@ export function choosePrecision(
   if (isAtMost('f32', Math.min(largestFloat32OnCpu, budget))) {
     return { precision: 'f32', reason: `the model is small (${size('f32')} in float32)` };
   }
-  if (isAtMost('int8', budget)) {
+  const isSmall = linearParameters(config) < smallModel;
+  if (isSmall || isAtMost('int8', budget)) {
     return { precision: 'int8', reason: `${size('int8')} instead of ${size('f32')}, and faster; ${free}` };
   }
   return { precision: 'int4', reason: `${size('int4')} in int4, but ${size('int8')} in int8; ${free}` };

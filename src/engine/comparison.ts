@@ -36,13 +36,19 @@ import {
   type VariantId,
 } from '../protocol/methods.ts';
 import type { PromptTemplates } from '../spring/prompts.ts';
+import type { Passage } from '../protocol/passages.ts';
 import { whileOpening } from './openFiles.ts';
+import { fitPassages, type FitModel } from './passageFit.ts';
+
+/** What is done with a prompt that leaves no room for its answer; `keep-best`: the last passages are left out. */
+export type Overflow = 'refuse' | 'truncate-left' | 'keep-best';
 
 /** Decoder settings that only the command line and tests set. */
 export interface ComparisonOptions {
   signal?: AbortSignal | undefined;
   templates?: PromptTemplates;
-  overflow?: 'refuse' | 'truncate-left';
+  /** Default: as the request's settings say. */
+  overflow?: Overflow | undefined;
 }
 
 /** What the engine tells beside the events of a comparison. */
@@ -135,12 +141,22 @@ export class ComparisonEngine {
     const decoder = await this.load(request, options.signal);
     yield { type: 'loaded', model: this.model! };
     const { backend } = this.loaded!;
-    const { question, passages } = request;
+    const { question } = request;
+    const { templates } = options;
+    const overflow = options.overflow ?? overflowOf(request.settings);
     const fewShot = await readFewShotFile(request.prag?.fewShotFile);
-    const input = { question, passages, templates: options.templates, fewShot };
     const failures = new Failures(request.variants);
-    const planned = await failures.collect(request.variants, async (id) => {
-      const rows = await readTokenFile(variantFrom(id), request, decoder);
+    const found = await failures.collect(request.variants, async (id) => {
+      return { id, rows: await readTokenFile(variantFrom(id), request, decoder) };
+    });
+    const { tokenizer, checkpoint } = decoder;
+    const rowsOf = (id: VariantId): VirtualTokens | undefined => found.find((other) => other.id === id)?.rows;
+    const passages =
+      overflow === 'keep-best'
+        ? fittingPassages(request, { tokenizer, config: checkpoint.config, templates, fewShot, rowsOf })
+        : request.passages;
+    const input = { question, passages, templates, fewShot };
+    const planned = await failures.collect(found, ({ id, rows }) => {
       return { id, plan: planVariant(variantFrom(id), { ...input, tokens: tokenFileFacts(rows) }), rows };
     });
     const kinds = new Set(planned.map(({ plan }) => plan.adapter));
@@ -150,7 +166,10 @@ export class ComparisonEngine {
       if (adapter instanceof UserError) throw adapter;
       return { plan, rows, adapter };
     });
-    const settings = { ...request.settings, overflow: options.overflow ?? 'truncate-left' };
+    const settings = {
+      ...request.settings,
+      overflow: overflow === 'refuse' ? ('refuse' as const) : ('truncate-left' as const),
+    };
     for await (const event of backend.answer(asked, settings, options.signal)) {
       if (event.type === 'unavailable') failures.add(asked[event.index]!.plan.id, event.error);
       else if (event.type === 'prepared') {
@@ -163,6 +182,16 @@ export class ComparisonEngine {
       }
     }
   }
+}
+
+function overflowOf({ longPrompt }: ComparisonRequest['settings']): Overflow {
+  return longPrompt === 'cut-left' ? 'truncate-left' : 'keep-best';
+}
+
+/** The passages for which there is room. Where not even the question has any, its prompt is cut. */
+function fittingPassages(request: ComparisonRequest, model: FitModel): Passage[] {
+  const { leftOut } = fitPassages(request, model);
+  return request.passages.filter((_, index) => !leftOut.includes(index));
 }
 
 /** The variants of a comparison that cannot be asked. */

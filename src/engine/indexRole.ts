@@ -6,8 +6,11 @@ import { AdapterStore, defaultStoreFolder } from '../prag/adapterStore.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { IndexLocation, IndexProgress as ReportedProgress, IndexSummary } from '../protocol/engine.ts';
 import { LocalRetriever } from '../retrieval/localRetriever.ts';
+import { extractText } from '../retrieval/reading/extractText.ts';
+import { DocumentReader } from '../retrieval/reading/documentReader.ts';
 import { type IndexProgress, openIndex, type WorkspaceIndex } from '../retrieval/workspaceIndex.ts';
 import type { Handlers } from './channel.ts';
+import { PassageFitter } from './passageFit.ts';
 import { inspectModel, inspectTokenFile, listInstalled } from './inspection.ts';
 
 /** Progress is not reported more often. */
@@ -23,6 +26,9 @@ interface OpenedIndex {
 /** The handlers of the role `index`. `extensionFolder` holds media/demo. */
 export function indexRole(extensionFolder: string): Handlers<'index'> {
   let opened: OpenedIndex | undefined;
+  /** For texts that are shown: indexing may keep its own busy. */
+  const reader = new DocumentReader();
+  const fitter = new PassageFitter();
   const current = (): OpenedIndex => {
     if (!opened) throw new UserError('No workspace is open, so there is no index.');
     return opened;
@@ -77,6 +83,8 @@ export function indexRole(extensionFolder: string): Handlers<'index'> {
         const folders = await namesOfRealFolders(location.folders);
         return hits.map((hit) => ({ ...hit, folder: folders.get(hit.folder) ?? hit.folder }));
       }),
+    fitPassages: (request) => fitter.fit(request),
+    extractText: ({ folder, path }, { signal }) => extractText(reader, folder, path, signal),
     samplePassages: ({ count }) => Promise.resolve(current().index.samplePassages(count)),
     listAdapters: async ({ storeFolder }) => {
       const stored = await new AdapterStore(storeFolder ?? defaultStoreFolder()).list();

@@ -5,6 +5,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint.ts';
 import { contextLength } from '../checkpoint/ropeConfig.ts';
+import { weightsFingerprint } from '../checkpoint/weightsFingerprint.ts';
 import { readVirtualTokens } from '../checkpoint/virtualTokens.ts';
 import type { Checkpoint } from '../checkpoint/types.ts';
 import { repositoryOfFolder } from '../hub/fit.ts';
@@ -57,6 +58,7 @@ export async function inspectModel(model: string, extensionFolder: string): Prom
       numLayers: config.numLayers,
       contextLength: contextLength(config),
       fingerprint: await (format === 'gguf' ? fingerprintOfGguf(checkpoint) : fingerprintOf(folder)),
+      weightsFingerprint: await weightsFingerprint(checkpoint),
       ...(format === 'gguf' && { memory: memoryOf(checkpoint) }),
     };
   } catch (error) {

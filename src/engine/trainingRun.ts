@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { readSmallFile } from '../checkpoint/files.ts';
 import { Decoder } from '../decoder/decoder.ts';
 import { exactMatch } from '../evaluation/metrics.ts';
-import { repositoryOfFolder } from '../hub/fit.ts';
+import { backboneMetadata } from '../hub/backboneMetadata.ts';
 import { tryLock } from '../hub/lock.ts';
 import { resolveModel } from '../hub/resolve.ts';
 import { UserError } from '../protocol/errors.ts';
@@ -39,7 +39,7 @@ export async function* trainRun(folder: string, signal: AbortSignal): AsyncGener
       Decoder.open(modelFolder, { device: 'cpu', precision: 'f32', signal }),
     );
     try {
-      const metadata = { backbone: backboneName(model, modelFolder), dataSha256: sha256 };
+      const metadata = { ...(await backboneMetadata(model, modelFolder)), dataSha256: sha256 };
       const events = trainVirtualTokens(
         {
           ...{ decoder, settings, metadata, path: tokenFile, resume: true, scoreAnswer: exactMatch },
@@ -61,21 +61,15 @@ export async function* trainRun(folder: string, signal: AbortSignal): AsyncGener
 /** Ends a run; the path of its best rows so far, null if there are none. */
 export async function finishRun(folder: string): Promise<string | null> {
   const { model, settings, tokenFile } = await readRun(folder);
-  const modelFolder = await resolveModel(model).catch(() => '');
-  const metadata = {
-    backbone: backboneName(model, modelFolder),
-    training: JSON.stringify(settings),
-    ...promptFormMetadata(settings),
-  };
+  // The model may be gone meanwhile; the rows are written all the same.
+  const backbone = await resolveModel(model)
+    .then((modelFolder) => backboneMetadata(model, modelFolder))
+    .catch(() => ({ backbone: basename(model) }));
+  const metadata = { ...backbone, training: JSON.stringify(settings), ...promptFormMetadata(settings) };
   return (await finishTraining(tokenFile, metadata)) ? tokenFile : null;
 }
 
 async function readRun(folder: string): Promise<TrainingRunFile> {
   const file = join(folder, runFiles.run);
   return parseRun(await readSmallFile(file, mostRunBytes), file);
-}
-
-/** How the file names its model: a repository or the name given, never where it lies on this machine. */
-function backboneName(model: string, folder: string): string {
-  return repositoryOfFolder(folder)?.repository ?? basename(model);
 }

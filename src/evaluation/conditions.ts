@@ -41,3 +41,16 @@ export function expandConditions(
 export function conditionKey({ variant, passages }: Pick<Condition, 'variant' | 'passages'>): string {
   return `${variant} ${passages}`;
 }
+
+/** The conditions asked for, then those that earlier runs in the same folder have answered. */
+export function withEarlierConditions(
+  conditions: readonly Condition[],
+  predictions: readonly Condition[],
+): Condition[] {
+  const all = new Map(conditions.map((condition) => [conditionKey(condition), condition]));
+  for (const { variant, k, passages } of predictions) {
+    const condition = { variant, k, passages };
+    if (!all.has(conditionKey(condition))) all.set(conditionKey(condition), condition);
+  }
+  return [...all.values()];
+}

@@ -7,7 +7,7 @@ import { pickRecord } from './panel/recordFiles.ts';
 import { chooseModel } from './models/selectModel.ts';
 import { chooseTokenFile } from './models/selectTokenFile.ts';
 import { askForQuestion, pickPassages } from './pickers.ts';
-import { changeSetting, section } from './settings.ts';
+import { section } from './settings.ts';
 import { type Log, showError, showStatus, withProgress } from './show.ts';
 
 /** Registers every command; errors of the user's making are shown, others are logged too. */
@@ -98,8 +98,7 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
   async function selectModel(model: string): Promise<void> {
     const info = await library.inspectModel(model);
     if (info.problem !== undefined) throw new UserError(info.problem);
-    await changeSetting('model', model);
-    await library.noteUsedModel(model);
+    await library.noteChosen({ model });
     await library.refresh();
     session.edit({ model });
     session.store.patch({ inputs: session.state.inputs });
@@ -110,7 +109,6 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
     if (info.problem !== undefined) throw new UserError(info.problem);
     const fits = session.selectTokenFile(info);
     session.store.patch({ inputs: session.state.inputs });
-    if (fits) await changeSetting('tokenFile', path);
     comparison.show();
     return fits;
   }

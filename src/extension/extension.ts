@@ -8,6 +8,7 @@ import { History } from './history.ts';
 import { IndexService } from './indexService.ts';
 import { Library } from './library.ts';
 import { registerModelCommands } from './models/commands.ts';
+import { DocumentTexts } from './documentText/documentTexts.ts';
 import { Downloads } from './models/downloads.ts';
 import { HubModels } from './models/hubModels.ts';
 import { MemoryGuard } from './models/memoryGuard.ts';
@@ -31,12 +32,25 @@ export function activate(context: vscode.ExtensionContext): void {
   const history = new History(context.workspaceState);
   const downloads = new Downloads(hub, log);
   const memoryGuard = new MemoryGuard();
-  const parts = { context, engines, index, library, history, log, hub, downloads, memoryGuard };
+  const documentTexts = new DocumentTexts(engines);
+  const parts = {
+    context,
+    engines,
+    documentTexts,
+    index,
+    library,
+    history,
+    log,
+    hub,
+    downloads,
+    memoryGuard,
+  };
   const comparison = new Comparison(parts);
   context.subscriptions.push(
     log,
     hub,
     engines,
+    documentTexts,
     index,
     library,
     history,

@@ -7,12 +7,15 @@ import { EngineStoppedError } from '../engine/supervisor.ts';
 import type { LocalModel } from '../protocol/localModels.ts';
 import { messageOf, UserError } from '../protocol/errors.ts';
 import type { Engines } from './engines.ts';
-import { section, setting } from './settings.ts';
+import type { Choices } from './panel/comparisonSession.ts';
+import { isOfWorkspace, section, setting } from './settings.ts';
 import { type Log } from './show.ts';
 
 export const demoModel = 'demo';
 const usedModelsKey = 'springRag.usedModels';
-const mostUsedModels = 10;
+const usedTokenFilesKey = 'springRag.usedTokenFiles';
+/** Of each. */
+const mostUsed = 10;
 /** More embedding files than this are not looked for in a workspace. */
 const mostWorkspaceFiles = 50;
 /** Times that everything is looked at if the engine ends meanwhile; each file may end it twice. */
@@ -25,9 +28,7 @@ export class Library implements vscode.Disposable {
   readonly #changes = new vscode.EventEmitter<void>();
   readonly onDidChange = this.#changes.event;
   readonly #listeners: vscode.Disposable[] = [];
-  /** Chosen by hand in this session, besides what the settings name. */
-  readonly #addedTokenFiles = new Set<string>();
-  /** Survives this window: models that were chosen by hand. */
+  /** Survives this window: models and embedding files that were chosen by hand. */
   readonly #memory: vscode.Memento;
   #models: ModelInfo[] = [];
   #tokenFiles: TokenFileInfo[] = [];
@@ -59,6 +60,11 @@ export class Library implements vscode.Disposable {
     return this.#tokenFiles;
   }
 
+  /** Resolves when there has been one look at everything. */
+  async known(): Promise<void> {
+    if (this.#models.length === 0) await this.refresh();
+  }
+
   /** Looks again at everything that the settings and the workspace name. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));
@@ -69,15 +75,18 @@ export class Library implements vscode.Disposable {
   async addTokenFile(path: string): Promise<TokenFileInfo> {
     if (!this.#tokenFiles.some((file) => file.path === path)) refuseUnlessTrusted(path);
     const [info] = await this.#engines.index.request('inspectTokenFiles', { paths: [path] });
-    this.#addedTokenFiles.add(path);
+    await this.noteChosen({ tokenFile: path });
     this.#tokenFiles = [...this.#tokenFiles.filter((file) => file.path !== path), info!];
     this.#changes.fire();
     return info!;
   }
 
   /** A file that was removed is not looked for any more. */
-  forgetTokenFile(path: string): void {
-    this.#addedTokenFiles.delete(path);
+  async forgetTokenFile(path: string): Promise<void> {
+    await this.#memory.update(
+      usedTokenFilesKey,
+      this.#used(usedTokenFilesKey).filter((used) => used !== path),
+    );
   }
 
   /** Looks at one model (`demo`, a name of the list, a folder, a GGUF file, a model of another program). */
@@ -88,14 +97,22 @@ export class Library implements vscode.Disposable {
     return info!;
   }
 
-  /** A model that was chosen stays listed when another is used. */
-  async noteUsedModel(model: string): Promise<void> {
-    const others = this.#usedModels.filter((used) => used !== model);
-    await this.#memory.update(usedModelsKey, [model, ...others].slice(0, mostUsedModels));
+  /** What was chosen stays listed when another is used, and so does what the user's settings name until then. */
+  async noteChosen({ model, tokenFile }: Choices): Promise<void> {
+    const earlier = (name: 'model' | 'tokenFile'): string => (isOfWorkspace(name) ? '' : setting(name));
+    if (model) for (const used of [earlier('model'), model]) await this.#noteUsed(usedModelsKey, used);
+    if (!tokenFile) return;
+    for (const used of [earlier('tokenFile'), tokenFile]) await this.#noteUsed(usedTokenFilesKey, used);
   }
 
-  get #usedModels(): string[] {
-    return this.#memory.get<string[]>(usedModelsKey, []);
+  async #noteUsed(key: string, value: string): Promise<void> {
+    if (value === '') return;
+    const others = this.#used(key).filter((used) => used !== value);
+    await this.#memory.update(key, [value, ...others].slice(0, mostUsed));
+  }
+
+  #used(key: string): string[] {
+    return this.#memory.get<string[]>(key, []);
   }
 
   /** Models in GGUF files that other programs have put on this machine. */
@@ -132,16 +149,17 @@ export class Library implements vscode.Disposable {
   async #look(): Promise<void> {
     const installed = await this.#engines.index.request('listInstalled', {});
     const listed = [demoModel, setting('model'), ...installed.models, ...(await this.#modelFolders())];
-    const models = [...new Set([...listed, ...this.#usedModels])];
+    const models = [...new Set([...listed, ...this.#used(usedModelsKey)])];
     const demoTokens = vscode.Uri.joinPath(this.#extensionUri, 'media', 'demo', 'spring-50.pt').fsPath;
-    const named = [
-      ...[demoTokens, setting('tokenFile')],
-      ...[...installed.tokenFiles, ...this.#addedTokenFiles],
-    ].filter((path) => path !== '');
+    const named = [demoTokens, setting('tokenFile'), ...installed.tokenFiles].filter((path) => path !== '');
+    // Known from an earlier choice; in a workspace that is not trusted only what the user's settings name is opened.
+    const used = vscode.workspace.isTrusted ? this.#used(usedTokenFilesKey) : [];
     const found = await this.#foundTokenFiles();
     const [modelInfos, tokenFileInfos] = await Promise.all([
       this.#engines.index.request('inspectModels', { models }),
-      this.#engines.index.request('inspectTokenFiles', { paths: [...new Set([...named, ...found])] }),
+      this.#engines.index.request('inspectTokenFiles', {
+        paths: [...new Set([...named, ...used, ...found])],
+      }),
     ]);
     // A model that was used once and is gone is not news for the user.
     this.#models = modelInfos.filter(({ id, problem }) => problem === undefined || listed.includes(id));

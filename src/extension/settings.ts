@@ -10,9 +10,11 @@ import {
 } from '../protocol/comparison.ts';
 import type { IndexOptions } from '../protocol/engine.ts';
 import { choiceOf, defaultInputs, type PanelInputs } from '../protocol/panel.ts';
+import { messageOf } from '../protocol/errors.ts';
 import { variantPattern } from '../protocol/methods.ts';
 import { finite, problemOf } from '../protocol/schema.ts';
-import { showWarning } from './show.ts';
+import type { Choices } from './panel/comparisonSession.ts';
+import { type Log, showWarning } from './show.ts';
 
 export const section = 'springRag';
 
@@ -117,6 +119,18 @@ export async function changeSetting<Name extends keyof SettingTypes>(
       ? vscode.ConfigurationTarget.Workspace
       : vscode.ConfigurationTarget.Global;
   await configuration.update(name, value, target);
+}
+
+/** Writes what was chosen in a panel, or by a command, to the settings; the next window begins with it. */
+export async function keepChoices(choices: Choices, log: Log): Promise<void> {
+  try {
+    if (choices.model) await changeSetting('model', choices.model);
+    if (choices.tokenFile) await changeSetting('tokenFile', choices.tokenFile);
+    if (choices.device) await changeSetting('device', choices.device);
+    if (choices.precision) await changeSetting('precision', choices.precision);
+  } catch (error) {
+    log.warn(`The choice could not be kept in the settings: ${messageOf(error)}`);
+  }
 }
 
 /** A new comparison's inputs, as the settings say. */

@@ -15,6 +15,9 @@ import { errorOfStatus, HubError, offlineError } from './hubError.ts';
 import type { Disk, HubOptions, RetryPolicy } from './types.ts';
 
 const maximumRedirects = 5;
+/** Attempts where there is no way to the Hub at all, before anything has been downloaded: nobody waits for a network. */
+const attemptsUnreachable = 2;
+const unreachableCodes: readonly string[] = ['ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH'];
 /** Lists of files have some kilobytes. */
 const maximumMetadataBytes = 64 * 1024 ** 2;
 
@@ -122,6 +125,7 @@ export function metadataFetch(connection: Connection, repository: string): typeo
         return new Response(text, { headers: link === null ? {} : { Link: link } });
       } catch (error) {
         const pause = pauseBeforeNext(connection, error, attempt);
+        if (attempt >= attemptsUnreachable && isUnreachable(error)) throw error.final;
         await sleep(pause, connection.signal);
       }
     }
@@ -141,6 +145,11 @@ export function pauseBeforeNext(connection: Connection, error: unknown, attempt:
   const pause = error.retryAfterMs ?? firstDelayMs * 2 ** (attempt - 1);
   if (attempt >= attempts || pause > maximumDelayMs) throw error.final;
   return pause;
+}
+
+/** No name, no route: its message is the system's code (see networkDetail). */
+function isUnreachable(error: unknown): error is TransientError {
+  return error instanceof TransientError && unreachableCodes.includes(error.message);
 }
 
 /** Waits; @throws CancelledError when the signal fires meanwhile. */

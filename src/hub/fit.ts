@@ -1,8 +1,9 @@
 /**
  * Which embedding file fits which model. The width decides whether it can run at all; whether it helps depends on the
- * very model it was trained for, which the rows' hash, the file's metadata or its name tell, in this order.
+ * very model it was trained for, which the weights, the rows' hash, the file's metadata or its name tell, in this order.
  */
 import { basename, dirname } from 'node:path';
+import { compareWeights } from '../checkpoint/weightsFingerprint.ts';
 import { findEntry } from './catalogue.ts';
 import type { Catalogue, ModelEntry, TokenFileEntry } from './types.ts';
 
@@ -10,7 +11,7 @@ import type { Catalogue, ModelEntry, TokenFileEntry } from './types.ts';
 export interface TokenFileFacts {
   hiddenSize: number;
   path?: string;
-  /** `backbone`: the name of the model it was trained for; `backboneFingerprint`: that of its files. */
+  /** `backbone`: the name of the model it was trained for; `backboneFingerprint`: that of its weights. */
   metadata?: Readonly<Record<string, string>>;
   /** Of the rows as float32 little-endian, as `spring inspect` prints it. */
   sha256?: string;
@@ -22,7 +23,8 @@ export interface ModelFacts {
   /** Id, repository or folder, as the user named it. */
   name: string;
   folder?: string;
-  fingerprint?: string;
+  /** See checkpoint/weightsFingerprint.ts. */
+  weightsFingerprint?: string;
 }
 
 export interface TokenFileFit {
@@ -33,7 +35,7 @@ export interface TokenFileFit {
   fit: 'fits' | 'unknown-backbone' | 'wrong-width';
   /** The model it was trained for, as far as known. */
   backbone: string | null;
-  evidence: 'fingerprint' | 'hash' | 'metadata' | 'file name' | 'none';
+  evidence: 'weights' | 'hash' | 'metadata' | 'file name' | 'none';
   /** One sentence for people. */
   message: string;
 }
@@ -51,14 +53,8 @@ export function fitOf(tokenFile: TokenFileFacts, model: ModelFacts, catalogue: C
       message: `${file} has rows of ${tokenFile.hiddenSize} numbers, but ${model.name} takes ${model.hiddenSize}: they cannot be used together.${origin}`,
     };
   }
-  const fingerprint = tokenFile.metadata?.['backboneFingerprint'];
-  if (fingerprint !== undefined && model.fingerprint !== undefined) {
-    const same = fingerprint === model.fingerprint;
-    const message = same
-      ? `${file} was trained for exactly this model.`
-      : `${file} was trained for a model with other files (${backbone ?? 'its name is not recorded'}) than ${model.name}. Its width fits, but answers may be worse than without it.`;
-    return { fit: same ? 'fits' : 'unknown-backbone', backbone, evidence: 'fingerprint', message };
-  }
+  const byWeights = fitOfWeights(tokenFile, model, { file, backbone });
+  if (byWeights) return byWeights;
   if (backbone === null) {
     const message = `${file} does not say which model it was trained for. Its width fits ${model.name}; if it was another model, answers get worse.`;
     return { fit: 'unknown-backbone', backbone, evidence, message };
@@ -69,6 +65,41 @@ export function fitOf(tokenFile: TokenFileFacts, model: ModelFacts, catalogue: C
   }
   const message = `${file} was trained for ${backbone}, and ${model.name} is another model or cannot be recognised as that one. Its width fits, but answers may be worse than without it.`;
   return { fit: 'unknown-backbone', backbone, evidence, message };
+}
+
+/** What the weights tell; undefined if the file names none, or they are unknown. */
+function fitOfWeights(
+  { metadata }: TokenFileFacts,
+  { name, weightsFingerprint }: ModelFacts,
+  { file, backbone }: { file: string; backbone: string | null },
+): TokenFileFit | undefined {
+  const trainedFor = metadata?.['backboneFingerprint'];
+  if (trainedFor === undefined || weightsFingerprint === undefined) return undefined;
+  const found = (fit: TokenFileFit['fit'], message: string): TokenFileFit => ({
+    ...{ fit, backbone, evidence: 'weights', message },
+  });
+  const other = backbone ?? 'a model whose name is not recorded';
+  switch (compareWeights(trainedFor, weightsFingerprint)) {
+    case 'same':
+      return found('fits', `${file} was trained for exactly these weights.`);
+    case 'quantised copy':
+      return found(
+        'fits',
+        `${file} was trained for ${other}, whose norms ${name} has: one is a quantisation of the other, or of a copy fine-tuned without them.`,
+      );
+    case 'same norms':
+      return found(
+        'unknown-backbone',
+        `${file} was trained for ${other}. ${name} has the same norms but other weights, as a fine-tuned copy has: answers may be worse than without it.`,
+      );
+    case 'other':
+      return found(
+        'unknown-backbone',
+        `${file} was trained for other weights (${other}) than those of ${name}. Its width fits, but answers may be worse than without it.`,
+      );
+    case 'unknown':
+      return undefined;
+  }
 }
 
 export interface BackboneMatch {

@@ -26,8 +26,8 @@ export class LocalBackend implements AnswerBackend {
   }
 
   get model(): LoadedModel {
-    const { device, precision, reason, loadMs } = this.decoder;
-    return { ...this.name, device, precision, reason, loadMs };
+    const { device, precision, reason, warning, loadMs } = this.decoder;
+    return { ...this.name, device, precision, reason, warning, loadMs };
   }
 
   async *answer(

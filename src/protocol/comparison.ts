@@ -19,9 +19,17 @@ export interface AnswerSettings {
   seed?: number;
   /** The answer ends before the first of these. */
   stop?: string[];
+  /**
+   * A prompt that leaves no room for its answer: without the last passages (default), or cut at its start, as the authors
+   * of SPRING do.
+   */
+  longPrompt?: LongPrompt;
   /** How many of the likeliest tokens to report beside each token; 0: none. */
   alternatives?: number;
 }
+
+export const longPromptChoices = ['keep-best', 'cut-left'] as const;
+export type LongPrompt = (typeof longPromptChoices)[number];
 
 export const deviceChoices = ['auto', 'cpu', 'webgpu', 'cuda', 'dml', 'coreml'] as const;
 export type DeviceChoice = (typeof deviceChoices)[number];
@@ -144,6 +152,8 @@ export interface LoadedModel {
   precision: string;
   /** Why this device and precision, for people. */
   reason?: string;
+  /** What the user should know of the model in this precision: that it loses much, say. */
+  warning?: string | undefined;
   loadMs: number;
 }
 
@@ -190,6 +200,8 @@ export interface ModelInfo {
    * it in experiment records.
    */
   fingerprint: string;
+  /** Of some of the weights' values: tells which embedding files were trained for them (checkpoint/weightsFingerprint.ts). */
+  weightsFingerprint?: string;
   /** Of a GGUF file: bytes that a comparison takes on the CPU, estimated; `native`: as the file stores its weights. */
   memory?: Record<'native' | 'f32' | 'int8' | 'int4', number>;
   /** Set when the folder cannot be used: why, in one sentence. The numbers above are then 0. */
@@ -210,7 +222,7 @@ export interface TokenFileInfo {
   sha256: string;
   /** The model that it was trained for, as the file itself says. */
   backbone?: string;
-  /** Of that model's files, as `ModelInfo.fingerprint`. */
+  /** Of that model's weights, as `ModelInfo.weightsFingerprint`. */
   backboneFingerprint?: string;
   /** Set when the file cannot be read: why, in one sentence. The numbers above are then 0. */
   problem?: string;

@@ -75,6 +75,21 @@ export interface EncodeRequest extends ModelSelection {
   prag: PragOptions;
 }
 
+/** What of a comparison decides how long its prompts are. */
+export type FitRequest = Pick<
+  ComparisonRequest,
+  'model' | 'question' | 'passages' | 'variants' | 'settings' | 'prag'
+>;
+
+export interface PassageFit {
+  /** Of the longest prompt, with all passages. */
+  tokens: number;
+  /** Tokens that a prompt may have: the context without the longest answer. */
+  room: number;
+  /** Places in the request's passages of those for which there is no room. */
+  leftOut: number[];
+}
+
 export interface EncodeReport {
   index: number;
   total: number;
@@ -106,6 +121,14 @@ export interface IndexRequests {
     result: IndexSummary;
   };
   search: { params: { query: string; count: number }; progress: never; result: SearchHit[] };
+  /** What the prompts of a comparison take of the model's context, and which passages do not fit. */
+  fitPassages: { params: FitRequest; progress: never; result: PassageFit };
+  /** The whole text of a PDF or Word document; `path` is relative to the folder. */
+  extractText: {
+    params: { folder: string; path: string };
+    progress: never;
+    result: { lines: DocumentLine[] };
+  };
   /** Passages spread evenly over the whole index. */
   samplePassages: { params: { count: number }; progress: never; result: Passage[] };
   /** The adapters of Parametric RAG that are stored, the most recently used first. */
@@ -202,6 +225,12 @@ export interface IndexProgress {
   filesTotal: number | null;
   chunks: number;
   currentFile?: string;
+}
+
+/** A line of a document's text; `place`: the page of a PDF, the paragraph of a Word document, else the line. */
+export interface DocumentLine {
+  text: string;
+  place: number;
 }
 
 /** An adapter in the store. */

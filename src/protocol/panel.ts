@@ -55,6 +55,8 @@ export interface PanelState {
   tokenFileWarnings: Record<string, string>;
   inputs: PanelInputs;
   passages: PanelPassage[];
+  /** What the next prompts take of the model's context; null: nothing is ticked, or it is not known. */
+  budget: PassageBudget | null;
   /** One per variant, in the order shown. Before the first run: empty. */
   columns: PanelColumn[];
   /** Set while a saved experiment record is shown. */
@@ -149,6 +151,14 @@ export interface PanelPassage {
   titlePath: string[];
   bm25Rank: number | null;
   vectorRank: number | null;
+}
+
+export interface PassageBudget {
+  /** Of the longest prompt with all ticked passages, and how many a prompt may have. */
+  tokens: number;
+  room: number;
+  /** Passages (by id) that will be left out because there is no room. */
+  leftOut: string[];
 }
 
 export interface PanelColumn {
@@ -276,8 +286,13 @@ export const defaultInputs: PanelInputs = {
   tokenFile: null,
   k: 10,
   columns: defaultColumns.map((kind) => ({ kind })),
-  settings: { maxNewTokens: 50, temperature: 0, alternatives: 5 },
+  settings: { maxNewTokens: 50, temperature: 0, longPrompt: 'keep-best', alternatives: 5 },
 };
+
+/** Whether answers that are there no longer belong to the inputs: a column more or less leaves the others as they are. */
+export function changesAnswers(change: Partial<PanelInputs>): boolean {
+  return Object.keys(change).some((field) => field !== 'columns');
+}
 
 /** The variant that a column choice stands for, given the slider's k. */
 export function variantOf({ kind: method, ...numbers }: ColumnChoice, k: number): VariantId {

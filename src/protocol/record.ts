@@ -11,7 +11,7 @@ import type {
   PrecisionChoice,
   PromptPiece,
 } from './comparison.ts';
-import { deviceChoices, precisionChoices } from './comparison.ts';
+import { deviceChoices, longPromptChoices, precisionChoices } from './comparison.ts';
 import { UserError } from './errors.ts';
 import { variantPattern, type VariantId } from './methods.ts';
 import type { Passage } from './passages.ts';
@@ -138,6 +138,7 @@ export const answerSettingsSchema: v.GenericSchema<unknown, AnswerSettings> = v.
   repetitionPenalty: v.optional(size),
   seed: v.optional(count),
   stop: v.optional(listOf(longText, 100)),
+  longPrompt: v.optional(v.picklist(longPromptChoices)),
   alternatives: v.optional(v.pipe(count, v.maxValue(1000))),
 });
 

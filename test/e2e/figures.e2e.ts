@@ -24,7 +24,7 @@ describe('figures (printed, not judged: machines differ)', () => {
 
   it('from Ask to the first passage and the first token', async () => {
     const panel = new PanelPage(workbench.panel);
-    await workbench.command('SPRING: Compare');
+    await workbench.command('SPRING: Open Comparison Panel');
     for (const question of ['Which port does Breathelth listen on?', 'Which port does Hussor listen on?']) {
       await panel.ask(question);
       console.log(`      ${await panel.answers.locator('.run-note').innerText()}`);

@@ -23,7 +23,7 @@ describe('from an empty profile', () => {
   after(() => workbench.close());
 
   it('a first question indexes the workspace and shows the answers side by side', async () => {
-    await workbench.command('SPRING: Ask');
+    await workbench.command('SPRING: Ask a Question');
     await workbench.answerQuickInput(question);
     await panel.done();
     assert.match(await panel.status.innerText(), /40 files indexed/);
@@ -87,6 +87,10 @@ describe('from an empty profile', () => {
     await panel.ask('Which port does Hussor listen on?');
     await workbench.command('SPRING: Open Experiment Record');
     await workbench.answerQuickInput('noise.spring.json');
+    await workbench.page
+      .locator('.monaco-dialog-box', { hasText: 'have not been saved' })
+      .getByRole('button', { name: 'Replace Them', exact: true })
+      .click();
     await panel.status.getByText('noise.spring.json').waitFor();
     assert.equal(await panel.question.inputValue(), question);
     assert.equal(await panel.answer('SPRING k=30'), shown);
@@ -118,7 +122,7 @@ describe('from an empty profile', () => {
       join(folder, 'breathelth.md'),
       '# Breathelth\n\n## Connections\n\nBreathelth listens on port 9911.\n',
     );
-    await workbench.command('SPRING: Compare');
+    await workbench.command('SPRING: Open Comparison Panel');
     const asked = async (): Promise<boolean> => {
       await panel.ask(question);
       return (await panel.passage(1).innerText()).includes('9911');
@@ -146,7 +150,7 @@ describe('from an empty profile', () => {
     const secondPanel = new PanelPage(second.panel);
     await second.command('SPRING: Rebuild Index');
     await workbench.command('SPRING: Rebuild Index');
-    await second.command('SPRING: Compare');
+    await second.command('SPRING: Open Comparison Panel');
     await secondPanel.ask('Which port does Hussor listen on?');
     assert.match(await secondPanel.passage(1).innerText(), /hussor\.md/);
     await panel.ask(question);

@@ -68,7 +68,7 @@ describe('models of other programs, from an empty profile', () => {
 
   /** Waits until the model that is in use is of that name, as the panel's list of models says. */
   async function panelShows(name: RegExp): Promise<void> {
-    await workbench.command('SPRING: Compare');
+    await workbench.command('SPRING: Open Comparison Panel');
     const list = panel.frame.getByRole('combobox', { name: 'Model' });
     await list.waitFor();
     for (let attempt = 0; ; attempt++) {

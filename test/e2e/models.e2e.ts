@@ -147,7 +147,7 @@ describe('models of the Hub, from an empty profile', () => {
     // What came before the cut is not fetched again.
     assert.match(ranges.join(), /^bytes=[1-9]\d*-$/);
 
-    await workbench.command('SPRING: Compare');
+    await workbench.command('SPRING: Open Comparison Panel');
     await panel.ask('Which port does Breathelth listen on?');
     assert.equal(await panel.answer('SPRING k=10'), '8144');
     // The built-in embedding file has the right width, but belongs to the built-in model.
@@ -211,7 +211,7 @@ describe('models of the Hub, from an empty profile', () => {
 
   /** Waits until the model that is in use is of that name, as the panel's list of models says. */
   async function panelShows(name: RegExp): Promise<void> {
-    await workbench.command('SPRING: Compare');
+    await workbench.command('SPRING: Open Comparison Panel');
     const list = panel.frame.getByRole('combobox', { name: 'Model' });
     await list.filter({ hasText: name }).waitFor();
     for (let attempt = 0; ; attempt++) {

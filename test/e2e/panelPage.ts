@@ -57,7 +57,7 @@ export class PanelPage {
   }
 
   async runAgain(): Promise<void> {
-    await this.afterRun(() => this.button('Run again').click());
+    await this.afterRun(() => this.button('Run Again').click());
   }
 
   /** Waits for the end of a run. */

@@ -26,7 +26,7 @@ for (const [themeName, theme] of Object.entries(themes)) {
     });
     try {
       if (sizeName === 'narrow') await workbench.page.keyboard.press('Control+b');
-      await workbench.command('SPRING: Ask');
+      await workbench.command('SPRING: Ask a Question');
       await workbench.answerQuickInput(question);
       await new PanelPage(workbench.panel).done();
       await workbench.page.waitForTimeout(1500);

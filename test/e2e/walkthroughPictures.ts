@@ -25,7 +25,7 @@ for (const [name, theme] of Object.entries(themes)) {
   });
   try {
     await workbench.page.keyboard.press('Control+b');
-    await workbench.command('SPRING: Ask');
+    await workbench.command('SPRING: Ask a Question');
     await workbench.answerQuickInput('Who maintains Dornor?');
     const panel = new PanelPage(workbench.panel);
     await panel.done();

@@ -122,7 +122,7 @@ export class Workbench {
     await this.statusItem.waitFor();
   }
 
-  /** Runs a command by its title in the palette, such as `SPRING: Ask`. */
+  /** Runs a command by its title in the palette, such as `SPRING: Ask a Question`. */
   async command(title: string): Promise<void> {
     const { page } = this;
     const row = page.locator('.quick-input-widget .monaco-list-row', { hasText: title }).first();

@@ -3,6 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
+import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts';
+import { weightsFingerprint } from '../../src/checkpoint/weightsFingerprint.ts';
 import { readVirtualTokens } from '../../src/checkpoint/virtualTokens.ts';
 import { EngineSupervisor } from '../../src/engine/supervisor.ts';
 import { createRun, readStoredRun, storedRuns } from '../../src/extension/training/runFolders.ts';
@@ -129,6 +131,8 @@ describe('the training engine', () => {
     const { count, metadata } = await readVirtualTokens(status.path);
     assert.equal(count, 4);
     assert.equal(metadata['backbone'], 'demo');
+    const demo = await openCheckpoint(join(root, 'media/demo'));
+    assert.equal(metadata['backboneFingerprint'], await weightsFingerprint(demo));
     await session.start();
     assert.equal(session.state.status.kind, 'stopped');
     assert.deepEqual((await readStoredRun(session.folder))?.state.status, status);

@@ -88,7 +88,8 @@ describe('comparison panel in Chromium', () => {
     await settle(panel.page);
     const found = await panel.page.evaluate(() => ({
       images: document.querySelectorAll('main img, main script, main b').length,
-      links: [...document.querySelectorAll('main a')].filter((link) => !link.matches('.source')).length,
+      links: [...document.querySelectorAll('main a')].filter((link) => !link.matches('.source, .skip-link'))
+        .length,
       hacked: window.hacked,
     }));
     assert.deepEqual(found, { images: 0, links: 0, hacked: undefined });
@@ -180,7 +181,7 @@ describe('comparison panel in Chromium', () => {
     const patch = { run: { kind: 'cancelled', stale: false }, columns: [cancelled] };
     await sendToPanel(panel.page, { type: 'patch', patch });
     await panel.page.getByText('Cancelled before the first token').waitFor();
-    await panel.page.getByRole('button', { name: 'Run Again', exact: true }).click();
+    await panel.page.locator('.run-faces').getByRole('button', { name: 'Run Again', exact: true }).click();
     assert.equal((await sentRequests(panel.page, 'rerun')).length, 1);
   });
 

@@ -3,7 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { usePanelInChromium } from '../support/panelInChromium.ts';
 import { sendToPanel, sentRequests, settle } from '../webview-preview/panelPage.ts';
-import { demoTokens, doneState, emptyState, readyState, troubledState } from '../webview-preview/states.ts';
+import {
+  demoTokens,
+  doneState,
+  emptyState,
+  readyState,
+  tokensOf,
+  troubledState,
+} from '../webview-preview/states.ts';
 
 describe('parts of the comparison panel in Chromium', () => {
   const panel = usePanelInChromium();
@@ -21,10 +28,10 @@ describe('parts of the comparison panel in Chromium', () => {
     await panel.page.getByText('0 of 4 ticked').waitFor();
     await panel.page.getByText('These answers belong to earlier inputs.').waitFor();
     const second = panel.page.locator('.passage').nth(1);
-    const unfold = second.getByRole('button', { name: 'Show the whole passage' });
-    await unfold.click();
+    await second.getByRole('button', { name: 'More of the passage' }).click();
     await settle(panel.page);
-    assert.equal(await unfold.getAttribute('aria-expanded'), 'true');
+    const fold = second.getByRole('button', { name: 'Less of the passage' });
+    assert.equal(await fold.getAttribute('aria-expanded'), 'true');
     await second.getByRole('button', { name: 'Open the document at these lines' }).click();
     await second.getByRole('button', { name: 'Move up' }).click();
     await second.getByRole('button', { name: 'Remove' }).click();
@@ -63,6 +70,94 @@ describe('parts of the comparison panel in Chromium', () => {
         .evaluate((item) => item.classList.contains('unfolded')),
       true,
     );
+  });
+
+  it('names columns for people even where the engine has not named them', async () => {
+    const columns = doneState.columns.map((item) => ({ ...item, label: item.variant, answer: null }));
+    await panel.open({ ...doneState, columns });
+    const reference = panel.page.getByRole('combobox', { name: 'Column with which the others are compared' });
+    await reference.click();
+    await panel.page.getByRole('option', { name: 'No retrieval' }).waitFor();
+    assert.equal(await panel.page.getByRole('option', { name: 'no-rag' }).count(), 0);
+  });
+
+  it('greys the marks that confidence takes the place of', async () => {
+    await panel.open(doneState);
+    const box = (name: string) => panel.page.getByRole('checkbox', { name });
+    await box('Confidence').click();
+    await settle(panel.page);
+    assert.equal(await box('Differences from').isDisabled(), true);
+    assert.equal(await box('Found in passages').isDisabled(), true);
+    assert.equal(await panel.page.locator('.answer-text ins, a.source').count(), 0);
+    await box('Confidence').click();
+    await settle(panel.page);
+    assert.equal(await box('Found in passages').isDisabled(), false);
+    assert.ok((await panel.page.locator('a.source').count()) > 0);
+  });
+
+  it('keeps headings on one line and says why a number is not taken', async () => {
+    const titlePath = Array.from({ length: 8 }, (_, depth) => `A long heading of depth ${depth}`);
+    const passages = doneState.passages.map((item) => ({ ...item, titlePath }));
+    await panel.open({ ...doneState, passages }, 700);
+    const headings = panel.page.locator('.passage-headings').first();
+    assert.ok((await headings.boundingBox())!.height < 25);
+    assert.equal(await headings.getAttribute('title'), titlePath.join(' › '));
+    await panel.page.getByRole('spinbutton', { name: 'Tick the first' }).fill('100');
+    await panel.page.getByText('1 to 50').waitFor();
+    assert.deepEqual(await sentRequests(panel.page, 'edit'), []);
+  });
+
+  it('says before a run what the passages take and which have no room', async () => {
+    await panel.open({ ...doneState, budget: { tokens: 1500, room: 462, leftOut: ['p2', 'p4'] } });
+    const { page } = panel;
+    await page.getByText('1,500 of 462 tokens for the longest prompt').waitFor();
+    await page.getByText('Too long: passages 2 and 4 will be left out.').waitFor();
+    const rooms = await page
+      .locator('.passage')
+      .evaluateAll((rows) =>
+        rows.map((row) => row.querySelector<HTMLElement>('.budget-warning')!.offsetParent !== null),
+      );
+    assert.deepEqual(rooms, [false, true, false, true]);
+    await sendToPanel(page, { type: 'patch', patch: { budget: { tokens: 300, room: 462, leftOut: [] } } });
+    await page.getByText('300 of 462 tokens').waitFor();
+    assert.equal(await page.locator('.budget .budget-warning').isVisible(), false);
+    await sendToPanel(page, { type: 'patch', patch: { budget: null } });
+    assert.equal(await page.locator('.budget').isVisible(), false);
+  });
+
+  it('lets the prompt be cut at its start instead', async () => {
+    await panel.open(doneState);
+    const { page } = panel;
+    await page.locator('.settings > summary').click();
+    await page.getByRole('combobox', { name: 'Prompt too long' }).click();
+    await page.getByRole('option', { name: /Cut its start/ }).click();
+    await page.waitForTimeout(300);
+    const [sent] = await sentRequests(page, 'edit');
+    assert.equal((sent!['settings'] as { longPrompt: string }).longPrompt, 'cut-left');
+  });
+
+  it('proposes a k that no column has', async () => {
+    await panel.open(doneState);
+    await panel.page.getByRole('button', { name: 'Add a column' }).click();
+    const k = panel.page.getByRole('spinbutton', { name: 'k of the column' });
+    assert.equal(await k.inputValue(), '50');
+    await panel.page.getByRole('button', { name: 'SPRING at a fixed k' }).click();
+    await panel.page.getByText('Not run yet').waitFor();
+    assert.equal(await panel.page.getByText('These answers belong to earlier inputs.').count(), 0);
+    await panel.page.getByRole('button', { name: 'Add a column' }).click();
+    assert.equal(await k.inputValue(), '5');
+  });
+
+  it('credits only passages of the column’s own prompt, under the prompt’s numbers', async () => {
+    const quoted =
+      ' Corda makes 27 retries. Set CORDA_PORT to override: the port can be overridden with CORDA_PORT.';
+    const columns = doneState.columns.map((item) => ({ ...item, tokens: tokensOf(quoted) }));
+    await panel.open({ ...doneState, columns });
+    const marks = (place: number) =>
+      panel.page.locator('.column').nth(place).locator('a.source').allTextContents();
+    assert.deepEqual(await marks(0), [], 'no retrieval has no evidence');
+    // The unticked third passage tells of the retries; the fourth of the list is the third of the prompt.
+    assert.deepEqual(await marks(1), ['the port can be overridden with CORDA_PORT3']);
   });
 
   it('marks differences from the chosen column and says them in words', async () => {

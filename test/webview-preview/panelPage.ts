@@ -148,7 +148,7 @@ function html(entry: string, theme: ThemeName): string {
   return `<!doctype html>
 <html lang="en" style='${variables.join(' ')}'>
 <head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">
-<link rel="stylesheet" href="/panel.css"></head>
+<title>${entry}</title><link rel="stylesheet" href="/panel.css"></head>
 <body class="${kind}" data-vscode-theme-kind="${kind}"><main id="${entry}"></main>
 <script nonce="${nonce}" src="/panel.js"></script></body></html>`;
 }

@@ -28,6 +28,12 @@ const shots: Shot[] = [
   { name: 'streaming', state: streamingState, themes: ['dark'], widths: [1000] },
   { name: 'done', state: doneState, themes: all, widths: [1000] },
   { name: 'done', state: doneState, themes: ['dark'], widths: [320, 600, 1600] },
+  {
+    name: 'overflow',
+    state: { ...doneState, budget: { tokens: 520, room: 462, leftOut: ['p2'] } },
+    themes: all,
+    widths: [320, 1000],
+  },
   { name: 'troubled', state: troubledState, themes: all, widths: [1000] },
   { name: 'hostile', state: hostileState, themes: ['light'], widths: [320, 1000] },
   {

@@ -90,7 +90,7 @@ export function column(
     tokens: tokensOf(text),
     answer: answerOf(text),
     prompt: [
-      { text: '[1] Clients reach Corda through port 9787. …\n\n' },
+      { text: promptedPassages },
       ...(k > 0 ? [{ virtualTokens: k }] : []),
       { text: 'Question: Which port does Corda listen on?\nAnswer:' },
     ],
@@ -144,6 +144,12 @@ const passages: PanelPassage[] = [
 ];
 passages[3]!.passage = { text: passages[3]!.passage.text };
 
+/** The ticked passages as the prompts number them. */
+const promptedPassages = `${passages
+  .filter(({ ticked }) => ticked)
+  .map((item, place) => `[${place + 1}] ${item.passage.text}\n`)
+  .join('')}\n`;
+
 /** A first view: the workspace is indexed, nothing has been asked. */
 export const readyState: PanelState = {
   version: 1,
@@ -164,6 +170,7 @@ export const readyState: PanelState = {
   tokenFileWarnings: {},
   inputs: { ...defaultInputs, model: 'demo', tokenFile: demoTokens.path },
   passages: [],
+  budget: null,
   columns: [],
   record: null,
   notices: [],
@@ -196,6 +203,7 @@ export const doneState: PanelState = {
     columns: [{ kind: 'no-rag' }, { kind: 'baseline' }, { kind: 'prompt' }, { kind: 'spring' }],
   },
   passages,
+  budget: { tokens: 233, room: 462, leftOut: [] },
   columns: [
     column(
       'no-rag',

@@ -1,4 +1,5 @@
 /** Numbers and places as the panel words them. */
+import { placeOf as placeInDocument } from '../../src/protocol/passages.ts';
 import type { PanelPassage } from '../../src/protocol/panel.ts';
 
 export function count(amount: number, one: string, many = `${one}s`): string {
@@ -16,11 +17,7 @@ export function duration(milliseconds: number): string {
 /** "services/harbor.md:12–18"; for a passage without a file where it comes from. */
 export function placeOf({ passage, origin }: PanelPassage): string {
   if (passage.path === undefined) return origin === 'editor' ? 'From the editor' : 'Added by hand';
-  const { startLine, endLine } = passage;
-  if (startLine === undefined) return passage.path;
-  return endLine === undefined || endLine === startLine
-    ? `${passage.path}:${startLine}`
-    : `${passage.path}:${startLine}–${endLine}`;
+  return placeInDocument(passage);
 }
 
 /** Date and time of an ISO 8601 text as the user's locale writes them; the text itself if it is no date. */

@@ -1,4 +1,5 @@
 /** Which words of an answer stand in a passage, and in which one. */
+import { stopWords } from '../../src/protocol/stopWords.ts';
 import { wordsOf, type Span, type Word } from './words.ts';
 
 /** A stretch of an answer that stands word for word in a passage. */
@@ -29,7 +30,8 @@ const quotationWords = 3;
 /**
  * Finds the stretches of an answer that occur in a passage: from left to right, at each word the longest that
  * begins there. Shorter runs than three words count when they are the whole answer or hold a number: "8080" is an
- * answer, "of the" is not. Of equally long runs the one of the earlier passage counts.
+ * answer, "of the" is not. A run of stop words and single digits alone says nothing, however long. Of equally long runs
+ * the one of the earlier passage counts.
  */
 export function findPassageSpans(answer: string, sources: readonly IndexedPassage[]): PassageSpan[] {
   const words = wordsOf(answer);
@@ -83,6 +85,9 @@ function commonLength(a: readonly Word[], aStart: number, b: readonly Word[], bS
 }
 
 function isTelling(words: readonly Word[], start: number, length: number): boolean {
-  if (length >= quotationWords || length === words.length) return true;
-  return words.slice(start, start + length).some(({ key }) => /\p{Number}/u.test(key));
+  const run = words.slice(start, start + length);
+  if (run.every(({ key }) => stopWords.has(key) || /^\p{Number}$/u.test(key))) return false;
+  return (
+    length >= quotationWords || length === words.length || run.some(({ key }) => /\p{Number}/u.test(key))
+  );
 }

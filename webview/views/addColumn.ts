@@ -58,6 +58,7 @@ export function addColumnView(controller: Controller): View {
   const open = () => {
     menu.hidden = false;
     setExpanded(opener, true);
+    if (panel !== null) number.value = String(proposedK(panel));
     refresh();
     kinds.find((entry) => !entry.button.hidden && !entry.button.hasAttribute('disabled'))?.button.focus();
     menu.scrollIntoView({ block: 'nearest', inline: 'nearest' });
@@ -90,4 +91,12 @@ export function addColumnView(controller: Controller): View {
       update(panel.inputs.columns, rowsOfSelected(panel), panel.inputs.tokenFile, panel.inputs.k);
     },
   };
+}
+
+/** A k that no column has, not even that of the slider: equal columns tell nothing. */
+function proposedK(panel: PanelState): number {
+  const rows = rowsOfSelected(panel);
+  const { k: slider, columns } = panel.inputs;
+  const taken = new Set([slider, ...columns.flatMap((choice) => ('k' in choice ? [choice.k] : []))]);
+  return [rows, 5, 10, 20, 1, 0].find((k) => k <= rows && !taken.has(k)) ?? rows;
 }

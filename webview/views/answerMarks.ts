@@ -2,16 +2,13 @@
  * What is marked in each answer: confidence, differences from the reference, words of passages; computed once for
  * the same texts.
  */
+import { methodOf, variantFrom } from '../../src/protocol/methods.ts';
 import type { PanelColumn, PanelPassage, PanelState } from '../../src/protocol/panel.ts';
 import { isComplete, referenceOf, textOf } from '../shownColumns.ts';
 import type { ViewState } from '../state.ts';
 import { describeDifferences, findDifferences } from '../text/differences.ts';
-import {
-  findPassageSpans,
-  indexPassages,
-  type IndexedPassage,
-  type PassageSpan,
-} from '../text/passageSpans.ts';
+import { findPassageSpans, indexPassages, type IndexedPassage } from '../text/passageSpans.ts';
+import { passagesInPrompt } from '../text/promptPassages.ts';
 import type { Span } from '../text/words.ts';
 import type { Marks } from './answerText.ts';
 
@@ -24,8 +21,7 @@ export class AnswerMarks {
   #panel: PanelState | null = null;
   #view: ViewState | null = null;
   #passages: readonly PanelPassage[] = nothing;
-  #indexed: IndexedPassage[] | null = null;
-  #passageNumbers: ReadonlyMap<string, number> = new Map();
+  #indexed = new Map<string, IndexedPassage>();
   readonly #kept = new WeakMap<
     PanelColumn,
     { inputs: unknown[]; value: { marks: Marks; comparison: string } }
@@ -35,8 +31,7 @@ export class AnswerMarks {
   update(panel: PanelState, view: ViewState): void {
     if (!sameTexts(panel.passages, this.#passages)) {
       this.#passages = panel.passages;
-      this.#indexed = null;
-      this.#passageNumbers = new Map(panel.passages.map(({ id }, place) => [id, place + 1]));
+      this.#indexed = new Map();
     }
     this.#panel = panel;
     this.#view = view;
@@ -57,9 +52,28 @@ export class AnswerMarks {
     return value;
   }
 
-  #indexedPassages(): IndexedPassage[] {
-    this.#indexed ??= indexPassages(this.#passages.map(({ id, passage }) => ({ id, text: passage.text })));
-    return this.#indexed;
+  #indexedPassage(passage: { id: string; text: string }): IndexedPassage {
+    const known = this.#indexed.get(passage.id);
+    if (known) return known;
+    const [indexed] = indexPassages([passage]);
+    this.#indexed.set(passage.id, indexed!);
+    return indexed!;
+  }
+
+  /** Only what a column's prompt holds can be evidence for its answer. */
+  #sourcesOf(column: PanelColumn, text: string): Pick<Marks, 'sources' | 'passageNumbers'> {
+    // Of a prompt that was cut nobody knows here how much of its passages was left.
+    const cut = (column.answer?.truncatedTokens ?? 0) > 0;
+    // Whatever a question happens to quote.
+    const withoutPassages = !methodOf(variantFrom(column.variant)).showsPassages;
+    if (cut || withoutPassages) return unmarked;
+    const texts = this.#passages.map(({ id, passage }) => ({ id, text: passage.text }));
+    const read = passagesInPrompt(column.prompt, texts);
+    const sources = findPassageSpans(
+      text,
+      read.map((passage) => this.#indexedPassage(passage)),
+    );
+    return { sources, passageNumbers: new Map(read.map(({ id, number }) => [id, number])) };
   }
 
   #compute(
@@ -78,17 +92,12 @@ export class AnswerMarks {
       comparison = describeDifferences(differences, reference.label);
     }
     if (view.confidence) return { marks: confident, comparison };
-    const sources: readonly PassageSpan[] = view.sources
-      ? findPassageSpans(text, this.#indexedPassages())
-      : nothing;
-    return {
-      marks: { confidence: false, added, sources, passageNumbers: this.#passageNumbers },
-      comparison,
-    };
+    const { sources, passageNumbers } = view.sources ? this.#sourcesOf(column, text) : unmarked;
+    return { marks: { confidence: false, added, sources, passageNumbers }, comparison };
   }
 }
 
-/** Ticks do not matter here, and the host sends equal passages as new objects. */
+/** What is ticked now does not matter to answers that are there, and the host sends equal passages as new objects. */
 function sameTexts(a: readonly PanelPassage[], b: readonly PanelPassage[]): boolean {
   return (
     a.length === b.length &&

@@ -15,7 +15,7 @@ export interface Marks {
   confidence: boolean;
   added: readonly Span[];
   sources: readonly PassageSpan[];
-  /** The number of a passage in the list, by id. */
+  /** The number of a passage in the column's prompt, by id. */
   passageNumbers: ReadonlyMap<string, number>;
 }
 
@@ -86,7 +86,7 @@ export class AnswerText {
       {
         class: 'source',
         href: `#passage-text-${passageId}`,
-        title: `In passage ${number}: show it there`,
+        title: `In passage ${number} of this prompt: show it`,
         onclick: (event) => {
           event.preventDefault();
           this.#controller.showInPassage(passageId, inPassage);

@@ -1,7 +1,7 @@
 /** The part of the panel with the answers: how the run stands, tools for all of them, the columns. */
 import type { PanelState, RunState } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
-import { element, KeyedChildren, onChange, setChildren, setVisible } from '../dom.ts';
+import { element, KeyedChildren, onChange, setAttribute, setChildren, setVisible } from '../dom.ts';
 import { referenceOf, shownColumns } from '../shownColumns.ts';
 import { choiceKey } from '../columnKinds.ts';
 import { isRunning, type PanelModel } from '../state.ts';
@@ -173,11 +173,22 @@ function toolsView(controller: Controller): View & { marks: HTMLElement } {
       differences.update(view.differences);
       sources.update(view.sources);
       confidence.update(view.confidence);
+      // Where probabilities are shown, nothing else is marked.
+      const why = view.confidence ? 'Not shown together with confidence' : undefined;
+      for (const control of [differences.root, reference.root, sources.root]) {
+        setAttribute(control, 'disabled', view.confidence);
+        if (control !== reference.root) setAttribute(control, 'title', why);
+      }
       const answered = panel.columns.length > 0;
       setVisible(marks, answered);
       setVisible(copy, answered);
       setVisible(save, answered);
-      const options = panel.columns.map(({ variant, label }) => ({ value: variant, label }));
+      // Of a run that failed, the engine has not named its columns.
+      const titles = new Map(shownColumns(panel).map(({ result, title }) => [result?.variant, title]));
+      const options = panel.columns.map(({ variant, label }) => ({
+        value: variant,
+        label: titles.get(variant) ?? label,
+      }));
       const chosen = referenceOf(panel.columns, view.reference);
       if (chosen) updateReference(JSON.stringify(options), chosen.variant);
     },

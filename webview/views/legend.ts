@@ -14,7 +14,7 @@ export function legendView(): View {
   );
   const source = entry(
     element('span', { class: 'source' }, 'word', element('sup', { class: 'source-number' }, '1')),
-    'found in the passage of that number: follow it',
+    'found in the passage of that number in the column’s prompt: follow it',
   );
   const unsure = entry(
     element('span', { class: 'token unsure' }, 'word'),

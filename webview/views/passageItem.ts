@@ -9,6 +9,8 @@ import { button, checkbox, setExpanded } from '../toolkit.ts';
 export interface PassageItem {
   item: PanelPassage;
   total: number;
+  /** Ticked, but there is no room for it in the prompts. */
+  leftOut: boolean;
   unfolded: boolean;
   highlight: ViewState['highlight'];
 }
@@ -20,18 +22,21 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
   const number = element('span', { class: 'passage-number' });
   const file = element('span', { class: 'passage-place', dir: 'auto' });
   const headings = element('span', { class: 'passage-headings', dir: 'auto' });
+  const noRoom = element('span', { class: 'budget-warning', hidden: true }, 'no room');
   const ranks = element('span', { class: 'passage-ranks' });
   const tick = checkbox([number, ' ', file], (ticked) => controller.tickOne(id, ticked), {
     class: 'passage-tick',
+    'data-control': 'tick',
   });
   const icon = (label: string, text: string, onClick: () => void, extra: string) =>
     button(text, onClick, {
       appearance: 'icon',
       class: `text-button ${extra}`,
+      'data-control': text,
       'aria-label': label,
       title: label,
     });
-  const unfold = icon('Show the whole passage', 'More', () => controller.toggleUnfolded(id), '');
+  const unfold = icon('More of the passage', 'More', () => controller.toggleUnfolded(id), '');
   const open = icon(
     'Open the document at these lines',
     'Open',
@@ -55,6 +60,7 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
       { class: 'passage-line' },
       tick.root,
       headings,
+      noRoom,
       ranks,
       element('span', { class: 'passage-tools' }, up, down, remove, unfold, open),
     ),
@@ -79,18 +85,23 @@ export function passageItem(id: string, controller: Controller): ItemView<Passag
   });
   return {
     root,
-    update({ item, total, unfolded, highlight }, index) {
+    update({ item, total, leftOut, unfolded, highlight }, index) {
       place = index;
       const where = placeOf(item);
       setText(number, String(index + 1));
       setText(file, where);
+      // The component takes its name once, from what it holds when it enters the page.
+      setAttribute(tick.root, 'aria-label', tick.root.textContent);
       setText(headings, item.titlePath.join(' › '));
+      setAttribute(headings, 'title', item.titlePath.join(' › '));
       setText(ranks, describeRanks(item, index + 1));
+      setVisible(noRoom, leftOut);
       setAttribute(root, 'aria-label', `Passage ${index + 1}, ${where}`);
       tick.update(item.ticked);
       root.classList.toggle('unticked', !item.ticked);
       root.classList.toggle('unfolded', unfolded);
       setText(unfold, unfolded ? 'Less' : 'More');
+      setAttribute(unfold, 'aria-label', unfolded ? 'Less of the passage' : 'More of the passage');
       setExpanded(unfold, unfolded);
       setVisible(open, item.passage.path !== undefined);
       setAttribute(up, 'disabled', index === 0);

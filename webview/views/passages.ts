@@ -3,13 +3,18 @@ import type { PanelPassage, PanelState } from '../../src/protocol/panel.ts';
 import type { Controller } from '../controller.ts';
 import { element, KeyedChildren, onChange, setText, setVisible } from '../dom.ts';
 import type { PanelModel, ViewState } from '../state.ts';
+import { oneTabStop } from '../oneTabStop.ts';
 import { button, setExpanded, textArea } from '../toolkit.ts';
+import { budgetView } from './budget.ts';
 import { passageItem, type PassageItem } from './passageItem.ts';
 import type { View } from './view.ts';
+
+const nothing: readonly string[] = [];
 
 /** The passages: what was found and what was added, each to tick, read, open and move. */
 export function passagesView(controller: Controller): View & { focus(): void } {
   const summary = element('span', { class: 'section-note' });
+  const outOfRange = element('span', { class: 'field-error', role: 'status', hidden: true }, '1 to 50');
   const retrieve = element('input', {
     type: 'number',
     class: 'number',
@@ -18,17 +23,18 @@ export function passagesView(controller: Controller): View & { focus(): void } {
     max: 50,
     step: 1,
     oninput: () => {
-      if (retrieve.checkValidity() && retrieve.value !== '')
-        controller.edit({ passageCount: retrieve.valueAsNumber });
+      const valid = retrieve.checkValidity() && retrieve.value !== '';
+      setVisible(outOfRange, !valid);
+      if (valid) controller.edit({ passageCount: retrieve.valueAsNumber });
     },
   });
   let items: PanelPassage[] = [];
-  const all = button('All', () => controller.tick(items.map(({ id }) => id)), {
+  const all = button('Tick all', () => controller.tick(items.map(({ id }) => id)), {
     appearance: 'icon',
     class: 'text-button',
     'aria-label': 'Tick all passages',
   });
-  const none = button('None', () => controller.tick([]), {
+  const none = button('Untick all', () => controller.tick([]), {
     appearance: 'icon',
     class: 'text-button',
     'aria-label': 'Untick all passages',
@@ -44,8 +50,9 @@ export function passagesView(controller: Controller): View & { focus(): void } {
   const fromEditor = button('Add selection', () => controller.tell('addPassageFromEditor', {}), {
     appearance: 'icon',
     class: 'text-button',
-    'aria-label': 'Add the editor’s selection as a passage',
+    'aria-label': 'Add selection of the editor as a passage',
   });
+  const budget = budgetView();
   const empty = element('p', { class: 'empty' });
   const list = element('ol', { class: 'passages', 'aria-label': 'Passages' });
   const children = new KeyedChildren<PassageItem>(
@@ -53,7 +60,8 @@ export function passagesView(controller: Controller): View & { focus(): void } {
     ({ item }) => item.id,
     ({ item }) => passageItem(item.id, controller),
   );
-  const update = onChange((passages: PanelPassage[], view: ViewState) => {
+  const refreshTabStop = oneTabStop(list);
+  const update = onChange((passages: PanelPassage[], view: ViewState, leftOut: readonly string[]) => {
     items = passages;
     const ticked = passages.filter((item) => item.ticked).length;
     setText(summary, passages.length === 0 ? '' : `${ticked} of ${passages.length} ticked`);
@@ -65,10 +73,12 @@ export function passagesView(controller: Controller): View & { focus(): void } {
       passages.map((item) => ({
         item,
         total: passages.length,
+        leftOut: leftOut.includes(item.id),
         unfolded: view.unfolded.includes(item.id),
         highlight: view.highlight?.passageId === item.id ? view.highlight : null,
       })),
     );
+    refreshTabStop();
   });
   return {
     root: element(
@@ -82,28 +92,34 @@ export function passagesView(controller: Controller): View & { focus(): void } {
         element(
           'span',
           { class: 'section-tools' },
-          element('label', { class: 'inline-label', for: 'passage-count' }, 'Retrieve', retrieve),
+          element('label', { class: 'inline-label', for: 'passage-count' }, 'Tick the first', retrieve),
+          outOfRange,
           add,
           fromEditor,
           all,
           none,
         ),
       ),
+      budget.root,
       form.root,
       empty,
       list,
     ),
-    focus: () => list.querySelector<HTMLElement>('vscode-checkbox, [tabindex]')?.focus(),
-    update({ panel, view }: PanelModel) {
+    focus: () => list.querySelector<HTMLElement>('[tabindex="0"]')?.focus(),
+    update(model: PanelModel) {
+      const { panel, view } = model;
       if (panel === null) return;
       if (document.activeElement !== retrieve) retrieve.value = String(panel.inputs.passageCount);
       setText(empty, emptyText(panel));
-      update(panel.passages, view);
+      budget.update(model);
+      update(panel.passages, view, panel.budget?.leftOut ?? nothing);
     },
   };
 }
 
 function emptyText({ run, index }: PanelState): string {
+  if (index.kind === 'no-folder')
+    return 'Without a folder the answers have no passages but those added by hand.';
   if (run.kind === 'retrieving') return 'Searching the index…';
   if (run.kind === 'done')
     return 'No passage was found for this question. Word it differently, or add one by hand.';

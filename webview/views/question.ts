@@ -9,13 +9,13 @@ import type { View } from './view.ts';
 export function questionView(controller: Controller): View & { focus(): void } {
   const input = textArea('Question', (question) => controller.edit({ question }), {
     class: 'question-input',
-    placeholder: 'Ask the documents of this workspace (Ctrl+Enter)',
+    placeholder: 'Ask the documents of this workspace (Ctrl+Enter), such as: What has to be installed first?',
   });
   const ask = button('Ask', () => controller.ask(), {
     appearance: 'primary',
     title: 'Find passages and answer (Ctrl+Enter)',
   });
-  const rerun = button('Run again', () => controller.rerun(), {
+  const rerun = button('Run Again', () => controller.rerun(), {
     title: 'Answer again with the passages as they are ticked, without retrieving (Ctrl+Shift+Enter)',
   });
   const cancel = button('Cancel', () => controller.cancel(), { title: 'Stop answering (Escape)' });

@@ -1,7 +1,8 @@
 /** The settings of generation: fields made from a table, and their summary. */
-import type { AnswerSettings } from '../../src/protocol/comparison.ts';
+import type { AnswerSettings, LongPrompt } from '../../src/protocol/comparison.ts';
 import type { Controller } from '../controller.ts';
 import { element, onChange, setVisible } from '../dom.ts';
+import { dropdown, field, type DropdownOption } from '../toolkit.ts';
 import type { View } from './view.ts';
 
 interface NumberSetting {
@@ -69,11 +70,17 @@ const numberSettings: readonly NumberSetting[] = [
   },
 ];
 
+const longPromptOptions: DropdownOption[] = [
+  { value: 'keep-best', label: 'Leave out the last passages' },
+  { value: 'cut-left', label: 'Cut its start (authors of SPRING)' },
+];
+
 /** The settings of generation, folded away until wanted; the summary says what differs from greedy decoding. */
 export function generationSettings(controller: Controller): View {
   let settings: AnswerSettings = { maxNewTokens: 50 };
   const change = (part: Partial<AnswerSettings>) => controller.edit({ settings: { ...settings, ...part } });
   const fields = numberSettings.map((setting) => numberField(setting, change));
+  const longPrompt = dropdown('Prompt too long', (value) => change({ longPrompt: value as LongPrompt }));
   const stop = element('input', {
     type: 'text',
     id: 'setting-stop',
@@ -92,7 +99,12 @@ export function generationSettings(controller: Controller): View {
     element(
       'div',
       { class: 'settings-fields' },
-      ...fields.map((field) => field.root),
+      ...fields.map(({ root: fieldRoot }) => fieldRoot),
+      field(
+        'Prompt too long',
+        longPrompt.root,
+        element('div', { class: 'field-note' }, 'What is done when prompt and answer exceed the context.'),
+      ),
       element(
         'div',
         { class: 'field' },
@@ -104,7 +116,8 @@ export function generationSettings(controller: Controller): View {
   );
   const update = onChange((next: AnswerSettings) => {
     settings = next;
-    fields.forEach((field) => field.update(next));
+    fields.forEach((one) => one.update(next));
+    longPrompt.update(longPromptOptions, next.longPrompt ?? 'keep-best');
     const stopText = (next.stop ?? []).map(escapeText).join(' ');
     if (document.activeElement !== stop && stop.value !== stopText) stop.value = stopText;
     stop.disabled = (next.stop?.length ?? 0) > 1;

@@ -3,7 +3,8 @@ import type { RegisterCommand } from '../command.ts';
 import { readJsonText } from '../../checkpoint/textFile.ts';
 import { Option } from 'commander';
 import { openCheckpoint } from '../../checkpoint/checkpoint.ts';
-import { ComparisonEngine } from '../../engine/comparison.ts';
+import { ComparisonEngine, type Overflow } from '../../engine/comparison.ts';
+import { modelFacts } from '../../hub/backboneMetadata.ts';
 import { environmentCatalogue } from '../../hub/environmentCatalogue.ts';
 import { fitOf } from '../../hub/fit.ts';
 import {
@@ -56,7 +57,7 @@ interface AskOptions extends ModelOptions, SamplingOptions, PragCommandOptions {
   k?: number[];
   variants?: string;
   templates?: string;
-  overflow: 'refuse' | 'truncate-left';
+  overflow: Overflow;
   json?: boolean;
 }
 
@@ -79,7 +80,7 @@ export const registerAsk: RegisterCommand = (program) => {
     )
     .addOption(
       new Option('--overflow <what>', 'a prompt that is longer than the context')
-        .choices(['refuse', 'truncate-left'])
+        .choices(['refuse', 'truncate-left', 'keep-best'])
         .default('refuse'),
     )
     .option('--json', 'print one JSON document');
@@ -132,6 +133,7 @@ async function ask(question: string, options: AskOptions): Promise<void> {
     })) {
       if (event.type === 'loaded') {
         model = event.model;
+        if (model.warning !== undefined) tell(`Note: ${model.warning}`);
         await warnOfMisfit(files, model);
       }
       if (event.type === 'unavailable') unavailable.set(event.variant, event);
@@ -178,9 +180,9 @@ async function warnOfMisfit(
   { model, folder }: LoadedModel,
 ): Promise<void> {
   if (files.length === 0) return;
-  const { hiddenSize } = (await openCheckpoint(folder)).config;
+  const facts = await modelFacts(model, folder, await openCheckpoint(folder));
   for (const { tokens } of files) {
-    const { fit, message } = fitOf(tokens, { hiddenSize, name: model, folder }, environmentCatalogue());
+    const { fit, message } = fitOf(tokens, facts, environmentCatalogue());
     if (fit === 'unknown-backbone') process.stderr.write(`Note: ${message}\n`);
   }
 }

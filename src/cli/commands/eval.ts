@@ -5,7 +5,12 @@ import { readJsonText } from '../../checkpoint/textFile.ts';
 import { checkWidth } from '../../checkpoint/virtualTokens.ts';
 import type { Decoder } from '../../decoder/decoder.ts';
 import { compareConditions } from '../../evaluation/comparisons.ts';
-import { conditionKey, expandConditions, type Condition } from '../../evaluation/conditions.ts';
+import {
+  conditionKey,
+  expandConditions,
+  type Condition,
+  withEarlierConditions,
+} from '../../evaluation/conditions.ts';
 import { runExperiment, type Experiment } from '../../evaluation/experiment.ts';
 import { PredictionFile, type ExperimentSettings, type Prediction } from '../../evaluation/predictions.ts';
 import { readEvaluationData, type EvaluationData, type EvaluationItem } from '../../evaluation/questions.ts';
@@ -128,7 +133,9 @@ async function evaluate(options: EvalOptions): Promise<void> {
     const settings = describe(options, data, usedFiles, conditions, decoder, encoder);
     const backend = new LocalBackend(decoder, { model: options.model, folder });
     const predictions = await run(backend, experiment, settings, options, signal);
-    const summaries = summarize(conditions, predictions);
+    // The report is of all that the folder holds about these questions, not of this run alone.
+    const reported = withEarlierConditions(conditions, predictions);
+    const summaries = summarize(reported, predictions);
     const without = adapters?.withoutAdapter.size ?? 0;
     if (without > 0) {
       process.stderr.write(
@@ -149,10 +156,10 @@ async function evaluate(options: EvalOptions): Promise<void> {
       unanswered: data.unanswered.length,
       variants: summaries,
       comparisons: compareConditions(predictions),
-      retrieval: passageQuality(items, conditions),
+      retrieval: passageQuality(items, reported),
     };
     if (options.out !== undefined)
-      await writeResults(options.out, result, settings, conditions, predictions, items);
+      await writeResults(options.out, result, settings, reported, predictions, items);
     process.stdout.write(
       options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summaryTable(summaries)}\n`,
     );
@@ -186,23 +193,28 @@ async function run(
   await using file = out === undefined ? undefined : await PredictionFile.open(out, settings);
   const wantedItems = new Set(experiment.items.map(({ id }) => id));
   const wantedConditions = new Set(experiment.conditions.map(conditionKey));
-  const predictions = (file?.earlier ?? []).filter(
-    (prediction) => wantedItems.has(prediction.item) && wantedConditions.has(conditionKey(prediction)),
-  );
+  const earlier = file?.earlier ?? [];
+  const predictions = earlier.filter(({ item }) => wantedItems.has(item));
+  if (predictions.length < earlier.length) {
+    const others = new Set(earlier.map(({ item }) => item).filter((item) => !wantedItems.has(item)));
+    process.stderr.write(
+      `The folder has answers to ${others.size} other questions; the report is of the ${wantedItems.size} asked for.\n`,
+    );
+  }
   const total = experiment.items.length * experiment.conditions.length;
-  if (predictions.length > 0)
-    process.stderr.write(`${predictions.length} of ${total} answers are there already.\n`);
+  const isWanted = (prediction: Prediction): boolean => wantedConditions.has(conditionKey(prediction));
+  let done = predictions.filter(isWanted).length;
+  if (done > 0) process.stderr.write(`${done} of ${total} answers are there already.\n`);
   try {
     for await (const batch of runExperiment(backend, { ...experiment, done: predictions }, signal)) {
       await file?.append(batch);
       predictions.push(...batch);
-      showProgress(predictions.length, total);
+      done += batch.length;
+      showProgress(done, total);
     }
   } catch (error) {
     if (!(error instanceof CancelledError) || out === undefined) throw error;
-    throw new UserError(
-      `Cancelled after ${predictions.length} of ${total} answers; the same command goes on.`,
-    );
+    throw new UserError(`Cancelled after ${done} of ${total} answers; the same command goes on.`);
   }
   return predictions;
 }
@@ -230,6 +242,12 @@ async function chooseItems(
 ): Promise<EvaluationItem[]> {
   const items = data.items.slice(0, options.limit);
   const most = Math.max(...conditions.map(({ passages }) => passages));
+  if (options.workspace !== undefined && items.some(({ passages }) => passages.length > 0)) {
+    process.stderr.write(
+      `The passages of ${data.file} are not used: --workspace retrieves others from ${options.workspace}.\n`,
+    );
+  }
+  if (options.workspace !== undefined && most === 0) return items;
   if (options.workspace !== undefined) {
     using retriever = LocalRetriever.open(options.workspace);
     return await retrieveForItems(items, retriever, most, signal);

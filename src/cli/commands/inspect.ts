@@ -16,6 +16,7 @@ import { hashValues } from '../../checkpoint/tensorRows.ts';
 import { openTokenizer } from '../../checkpoint/tokenizer.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { distinctRopes } from '../../decoder/rope.ts';
+import { modelFacts } from '../../hub/backboneMetadata.ts';
 import { environmentCatalogue } from '../../hub/environmentCatalogue.ts';
 import { backbonesFor, fitOf } from '../../hub/fit.ts';
 import { resolveModel } from '../../hub/resolve.ts';
@@ -75,7 +76,7 @@ async function inspectTokens(path: string, options: InspectOptions): Promise<Fac
   const { count: rows, hiddenSize, dtype, sha256, format, metadata } = tokens;
   const catalogue = environmentCatalogue();
   const fits = backbonesFor(tokens, catalogue);
-  const fit = model && fitOf(tokens, { hiddenSize, name: options.model!, folder }, catalogue);
+  const fit = model && fitOf(tokens, await modelFacts(options.model!, folder!, model), catalogue);
   return { kind: 'virtual-tokens', shape: [rows, hiddenSize], dtype, sha256, fits, fit, format, metadata };
 }
 

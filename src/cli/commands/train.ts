@@ -1,11 +1,11 @@
 /** `spring train`: trains virtual tokens for a model. */
 import { Option } from 'commander';
 import { access, constants } from 'node:fs/promises';
-import { basename, dirname, extname, resolve } from 'node:path';
+import { dirname, extname, resolve } from 'node:path';
 import { contextLength } from '../../checkpoint/ropeConfig.ts';
 import { readVirtualTokens } from '../../checkpoint/virtualTokens.ts';
 import { exactMatch } from '../../evaluation/metrics.ts';
-import { repositoryOfFolder } from '../../hub/fit.ts';
+import { backboneMetadata } from '../../hub/backboneMetadata.ts';
 import { resolveModel, resolveTokenFile } from '../../hub/resolve.ts';
 import { CancelledError, UserError } from '../../protocol/errors.ts';
 import type { TrainingEvent, TrainingSettings } from '../../protocol/training.ts';
@@ -163,7 +163,7 @@ async function train(options: TrainOptions): Promise<void> {
         settings,
         initialisation,
         path: options.out,
-        metadata: { backbone: backboneName(options.model, folder), dataSha256: data.sha256 },
+        metadata: { ...(await backboneMetadata(options.model, folder)), dataSha256: data.sha256 },
         resume: options.resume ?? false,
         scoreAnswer: exactMatch,
       },
@@ -259,11 +259,6 @@ function settingsOf(
     saveEvery: options.saveEvery,
     ...(options.chatTemplate && { promptForm: 'chat-template' }),
   };
-}
-
-/** How the file names its model: a repository or the name given, never where it lies on this machine. */
-function backboneName(model: string, folder: string): string {
-  return repositoryOfFolder(folder)?.repository ?? basename(model);
 }
 
 function kList(text: string): number[] {

@@ -44,7 +44,7 @@ async function answer(
   }
   reply.progress(vscode.l10n.t('Searching the documents'));
   // Which embedding file fits is known when the models have been looked at.
-  if (library.models.length === 0) await library.refresh();
+  await library.known();
   const state = await index.ensureIndexed(signal);
   if (state.kind !== 'ready') {
     sayWhatIsMissing(state, reply);

@@ -2,7 +2,10 @@
 import * as vscode from 'vscode';
 import { escapeMarkdown, plain } from '../harmless.ts';
 import type { SearchHit } from '../../protocol/engine.ts';
+import { documentTextUri } from '../documentText/documentTexts.ts';
+import { isBinaryDocument } from '../documentText/extractedText.ts';
 import { hitLocation } from '../hitLocation.ts';
+import { placeOf } from '../../protocol/passages.ts';
 
 export class Reply {
   readonly #stream: vscode.ChatResponseStream;
@@ -22,7 +25,7 @@ export class Reply {
   }
 
   reference(hit: SearchHit): void {
-    this.#stream.reference(hitLocation(hit));
+    this.#stream.reference(shownLocation(hit));
   }
 
   /** The numbered list of passages below an answer. */
@@ -30,7 +33,7 @@ export class Reply {
     if (hits.length > 0) this.#stream.markdown('\n\n');
     for (const [place, hit] of hits.entries()) {
       this.#stream.markdown(`\\[${String(place + 1)}\\] `);
-      this.#stream.anchor(hitLocation(hit), plain(`${hit.path ?? ''}:${String(hit.startLine ?? 1)}`));
+      this.#stream.anchor(shownLocation(hit), plain(placeOf(hit)));
       this.#stream.markdown('  \n');
     }
   }
@@ -38,4 +41,10 @@ export class Reply {
   button(command: string, title: string, ...values: string[]): void {
     this.#stream.button({ command, title, arguments: values });
   }
+}
+
+/** An editor shows the bytes of a PDF or Word document: its text is linked instead. */
+function shownLocation(hit: SearchHit): vscode.Location | vscode.Uri {
+  const location = hitLocation(hit);
+  return isBinaryDocument(hit.path) ? documentTextUri(location.uri) : location;
 }

@@ -87,7 +87,7 @@ export async function removeRow(parts: ModelParts, row: OverviewRow): Promise<bo
   if (setting('model') === entry.id) await vscode.commands.executeCommand('springRag.useModel', 'demo');
   if (path !== null && entry.kind === 'token-file') {
     if (setting('tokenFile') === path) await changeSetting('tokenFile', '');
-    library.forgetTokenFile(path);
+    await library.forgetTokenFile(path);
   }
   await library.refresh();
   hub.changed();

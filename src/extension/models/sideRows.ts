@@ -46,6 +46,7 @@ export async function modelRows(parts: ModelParts, { state }: ComparisonSession)
           ]
             .filter((line) => line !== '')
             .join('\n'),
+        ...(problem === undefined && !selected && useOnClick('springRag.useModel', { model: id })),
         contextValue: `${context(problem === undefined && !selected ? 'model' : 'modelSelected', row)}${kept.length > 0 ? ' prepared' : ''}`,
         iconPath: new vscode.ThemeIcon(problem !== undefined ? 'warning' : selected ? 'pass-filled' : 'chip'),
       };
@@ -77,6 +78,7 @@ export async function tokenFileRows(parts: ModelParts, { state }: ComparisonSess
             : joined(size, vscode.l10n.t('perhaps of another model')),
       tooltip:
         misfit ?? [warning ?? '', path, `${dtype}, ${source}`].filter((line) => line !== '').join('\n'),
+      ...(misfit === null && !selected && useOnClick('springRag.useTokenFile', { path })),
       contextValue: context(misfit === null && !selected ? 'tokenFile' : 'tokenFileSelected', row),
       iconPath: new vscode.ThemeIcon(
         misfit !== null
@@ -97,6 +99,11 @@ export async function tokenFileRows(parts: ModelParts, { state }: ComparisonSess
       parts,
     ),
   ];
+}
+
+/** A click on a row uses what it names. */
+function useOnClick(command: string, target: object): Pick<Row, 'command'> {
+  return { command: { command, title: vscode.l10n.t('Use'), arguments: [target] } };
 }
 
 /** `model`, or `model removable`: what the menus of the manifest look for. */

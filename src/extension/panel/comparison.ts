@@ -3,21 +3,25 @@ import * as vscode from 'vscode';
 import { UserError } from '../../protocol/errors.ts';
 import type { PanelAction } from '../../protocol/panel.ts';
 import type { History } from '../history.ts';
+import type { DocumentTexts } from '../documentText/documentTexts.ts';
+import { isBinaryDocument } from '../documentText/extractedText.ts';
 import { hitLocation } from '../hitLocation.ts';
 import type { IndexService } from '../indexService.ts';
 import type { ModelParts } from '../models/parts.ts';
 import { withStoredAdapters } from '../prag/storedAdapters.ts';
-import { inputsFromSettings } from '../settings.ts';
+import { inputsFromSettings, keepChoices } from '../settings.ts';
+import { BudgetWatch } from './budget.ts';
 import { ComparisonSession } from './comparisonSession.ts';
 import { PanelHost, panelType } from './panelHost.ts';
 import { emptyState, restoreState } from './panelStore.ts';
 import { openRecordFile, pickRecord, saveRecord } from './recordFiles.ts';
-import { type Log, showError } from '../show.ts';
+import { type Log, showError, showWarning } from '../show.ts';
 
 export interface ComparisonParts extends ModelParts {
   context: vscode.ExtensionContext;
   index: IndexService;
   history: History;
+  documentTexts: DocumentTexts;
   log: Log;
 }
 
@@ -46,6 +50,7 @@ export class Comparison implements vscode.Disposable {
     this.session = new ComparisonSession(
       { ...emptyState(), inputs: inputsFromSettings() },
       {
+        libraryKnown: () => library.known(),
         ensureIndexed: (signal) => index.ensureIndexed(signal),
         search: (query, count, signal) => index.search(query, count, signal),
         compare: async (request, signal, onEvents) => {
@@ -62,6 +67,9 @@ export class Comparison implements vscode.Disposable {
             .then((warning) => (warning === null ? engines.inference.request('load', selection) : null))
             .catch(() => undefined);
         },
+        keepChoices: (choices) => {
+          void library.noteChosen(choices).then(() => keepChoices(choices, parts.log));
+        },
         catalogue: () => hub.catalogue,
       },
     );
@@ -73,6 +81,7 @@ export class Comparison implements vscode.Disposable {
     showWorkspace();
     this.#disposables.push(
       store.onDidChange(() => this.#setContexts()),
+      new BudgetWatch(store, (request) => engines.index.request('fitPassages', request)),
       index.onDidChange((state) => store.patch({ index: state })),
       library.onDidChange(() => this.session.setLibrary([...library.models], [...library.tokenFiles])),
       engines.onDidChangeState(({ role, state, message }) => this.#engineChanged(role, state, message)),
@@ -105,9 +114,26 @@ export class Comparison implements vscode.Disposable {
   }
 
   async openRecord(uri: vscode.Uri): Promise<void> {
+    if (!(await this.#mayReplaceAnswers())) return;
     await this.#parts.library.refresh();
     await openRecordFile(uri, this.session);
     this.show();
+  }
+
+  /** Answers that were not saved are not replaced unasked. */
+  async #mayReplaceAnswers(): Promise<boolean> {
+    if (!this.session.unsaved) return true;
+    const save = vscode.l10n.t('Save…');
+    const discard = vscode.l10n.t('Replace Them');
+    const chosen = await showWarning(
+      vscode.l10n.t(
+        'The answers shown have not been saved. The experiment that is opened takes their place.',
+      ),
+      { modal: true },
+      save,
+      discard,
+    );
+    return chosen === discard || (chosen === save && (await this.saveRecord()) !== null);
   }
 
   /** Saves the answers shown; null if the user closed the dialog. */
@@ -196,6 +222,10 @@ export class Comparison implements vscode.Disposable {
     if (passage?.path === undefined)
       throw new UserError('This passage was added by hand; it has no document.');
     const { uri, range } = hitLocation({ ...passage, folder: folder ?? (await folderOf(passage.path)) });
+    if (isBinaryDocument(passage.path)) {
+      await this.#parts.documentTexts.show(uri, passage);
+      return;
+    }
     await vscode.window.showTextDocument(uri, {
       viewColumn: vscode.ViewColumn.Beside,
       selection: range,
@@ -215,6 +245,7 @@ export class Comparison implements vscode.Disposable {
     set('indexed', state.index.kind === 'ready');
     set('passagesChosen', this.session.tried.passages);
     set('virtualTokensChosen', this.session.tried.virtualTokens);
+    set('modelChosen', this.session.tried.model);
     set('hasPassages', state.passages.length > 0);
     set('hasAnswers', state.columns.length > 0 && !busy);
   }

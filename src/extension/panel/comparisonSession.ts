@@ -10,13 +10,15 @@ import type {
   TokenFileInfo,
 } from '../../protocol/comparison.ts';
 import type { SearchHit } from '../../protocol/engine.ts';
-import { variantFrom } from '../../protocol/methods.ts';
+import { methodOf, variantFrom, type Method } from '../../protocol/methods.ts';
 import type { Catalogue } from '../../hub/types.ts';
-import { CancelledError, messageOf, UserError } from '../../protocol/errors.ts';
+import { CancelledError, messageOf, throwIfCancelled, UserError } from '../../protocol/errors.ts';
 import {
+  changesAnswers,
   type IndexState,
   type Notice,
   type PanelAction,
+  type ColumnChoice,
   type PanelColumn,
   type PanelInputs,
   type PanelState,
@@ -24,12 +26,17 @@ import {
 import type { Passage } from '../../protocol/passages.ts';
 import { comparisonRequest, consistentInputs, modelOf, wantedVariants } from './comparisonInputs.ts';
 import { MissingIndexError, selectTokenFile, waysOut, waysOutOf } from './failures.ts';
-import { fitTable, fitWarnings, misfitOf } from './fit.ts';
+import { fitTable, fitWarnings, misfitOf, tokenFileForModel } from './fit.ts';
 import { PanelStore } from './panelStore.ts';
 import { addPassage, mergeHits, movePassage, offeredPassages, tickPassages } from './passageList.ts';
 
+/** What is kept in the settings as soon as it is chosen, wherever it is chosen. */
+export type Choices = Partial<Pick<PanelInputs, 'model' | 'tokenFile' | 'device' | 'precision'>>;
+
 /** What a session needs from the rest of the extension. */
 export interface SessionServices {
+  /** Resolves when the models and embedding files of this window have been looked at once. */
+  libraryKnown: () => Promise<void>;
   /** Makes sure that there is an index, building it if that is allowed; resolves to the state it is in. */
   ensureIndexed: (signal: AbortSignal) => Promise<IndexState>;
   search: (query: string, count: number, signal: AbortSignal) => Promise<SearchHit[]>;
@@ -42,6 +49,8 @@ export interface SessionServices {
   questionAsked: (question: string) => void;
   /** A comparison with this model follows soon: it may be loaded while passages are retrieved. */
   warmUp: (selection: ModelSelection) => void;
+  /** The user has chosen these: they are what the next window begins with. */
+  keepChoices: (choices: Choices) => void;
   /** The list of models and embedding files: says which file was trained for which model. */
   catalogue: () => Catalogue;
 }
@@ -52,8 +61,10 @@ export class ComparisonSession {
   #run: AbortController | null = null;
   #lastAttempt: 'ask' | 'rerun' = 'ask';
   #nextNotice = 1;
+  /** By model, the embedding file last chosen with it. */
+  readonly #chosenTokenFiles = new Map<string, string>();
   /** What the user has tried in this window: steps of the walkthrough. */
-  readonly tried = { passages: false, virtualTokens: false };
+  readonly tried = { passages: false, virtualTokens: false, model: false };
 
   constructor(state: PanelState, services: SessionServices) {
     this.store = new PanelStore(state);
@@ -68,10 +79,17 @@ export class ComparisonSession {
     return this.#run !== null;
   }
 
+  /** Answers that would be lost if others took their place. */
+  get unsaved(): boolean {
+    const { record, columns } = this.state;
+    return record === null && columns.some(({ answer }) => answer !== null);
+  }
+
   /** Changes inputs. What does not hold together is corrected, and the correction is sent to the panel. */
   edit(changes: Partial<PanelInputs>): void {
+    this.tried.model ||= changes.model !== undefined && changes.model !== this.state.inputs.model;
     this.tried.virtualTokens ||= changes.k !== undefined && changes.k !== this.state.inputs.k;
-    const inputs = { ...this.state.inputs, ...changes };
+    const inputs = { ...this.state.inputs, ...changes, ...this.#tokenFileOf(changes) };
     const corrected = consistentInputs(inputs, this.state);
     // The panel has drawn what the user edited; sending it back would disturb typing. Corrections are news.
     const news = Object.entries(changes).some(
@@ -82,13 +100,37 @@ export class ComparisonSession {
     const refused = this.state.tokenFiles.find(({ path }) => path === changes.tokenFile);
     const misfit = refused ? misfitOf(refused, modelOf(this.state.models, corrected)) : null;
     if (misfit !== null) this.notify('error', misfit, [selectTokenFile]);
+    this.#keep(changes, corrected);
     if (changes.model !== undefined) {
       this.store.patch(this.#fits(modelOf(this.state.models, corrected)));
     }
-    this.#markStale();
+    if (changesAnswers(changes)) this.#markStale();
     if (changes.model !== undefined || changes.device !== undefined || changes.precision !== undefined) {
       this.store.patch({ model: { kind: 'unloaded' } });
     }
+  }
+
+  /** Another model brings its own embedding file with it, if one fits. */
+  #tokenFileOf({ model: id, tokenFile }: Partial<PanelInputs>): Partial<PanelInputs> {
+    const { inputs, tokenFiles, models } = this.state;
+    if (id === undefined || id === null || id === inputs.model || tokenFile !== undefined) return {};
+    const choices = { chosenBefore: this.#chosenTokenFiles.get(id) ?? null, now: inputs.tokenFile };
+    const model = modelOf(models, { ...inputs, model: id });
+    const file = tokenFileForModel(tokenFiles, model, choices, this.#services.catalogue());
+    return { tokenFile: file?.path ?? null };
+  }
+
+  /** What the user has chosen stays chosen; what was only corrected does not count. */
+  #keep(changes: Partial<PanelInputs>, inputs: PanelInputs): void {
+    const { model, tokenFile } = inputs;
+    if (model !== null && tokenFile !== null && changes.tokenFile === tokenFile) {
+      this.#chosenTokenFiles.set(model, tokenFile);
+    }
+    const kept = (['model', 'tokenFile', 'device', 'precision'] as const).filter(
+      (name) => changes[name] !== undefined && changes[name] === inputs[name],
+    );
+    if (kept.length > 0)
+      this.#services.keepChoices(Object.fromEntries(kept.map((name) => [name, inputs[name]])));
   }
 
   /** New lists of what is known; the selection is kept where it still makes sense. */
@@ -132,7 +174,6 @@ export class ComparisonSession {
       this.store.patch({ run: { kind: 'retrieving' }, columns: [] });
       const { model, device, precision } = this.state.inputs;
       if (model !== null) this.#services.warmUp({ model, device, precision });
-      const own = this.state.passages.some(({ origin, ticked }) => origin !== 'retrieved' && ticked);
       const index = await this.#services.ensureIndexed(signal);
       let firstPassageMs: number | null = null;
       if (index.kind === 'ready' && this.state.inputs.passageCount > 0) {
@@ -140,13 +181,21 @@ export class ComparisonSession {
         const hits = await this.#services.search(asked, Math.max(offeredPassages, passageCount), signal);
         firstPassageMs = performance.now() - startedAt;
         this.store.patch({ passages: mergeHits(hits, this.state.passages, passageCount) });
-      } else if (this.state.inputs.passageCount === 0 || own) {
+      } else if (index.kind === 'no-folder' || !this.#wantsPassages()) {
+        // There is nothing to search: the answers are without passages, or with the user's own.
         this.store.patch({ passages: mergeHits([], this.state.passages, 0) });
       } else {
         throw new MissingIndexError(index);
       }
       return firstPassageMs;
     });
+  }
+
+  /** Whether the columns need passages that are not there yet. */
+  #wantsPassages(): boolean {
+    const { inputs, passages } = this.state;
+    const own = passages.some(({ origin, ticked }) => origin !== 'retrieved' && ticked);
+    return inputs.passageCount > 0 && !own && inputs.columns.some(needsPassages);
   }
 
   /** Compares again with the passages as they are ticked. */
@@ -206,6 +255,10 @@ export class ComparisonSession {
     const startedAt = performance.now();
     const isCurrent = (): boolean => this.#run === run;
     try {
+      // A question may come before the first look at the files has ended.
+      await this.#services.libraryKnown();
+      if (!isCurrent()) return;
+      throwIfCancelled(run.signal);
       const firstPassageMs = await retrieve(run.signal, startedAt);
       const firstTokenMs = await this.#compare(run.signal, startedAt, isCurrent);
       if (!isCurrent()) return;
@@ -227,6 +280,7 @@ export class ComparisonSession {
   async #compare(signal: AbortSignal, startedAt: number, isCurrent: () => boolean): Promise<number | null> {
     const { request, unavailable } = comparisonRequest(this.state);
     this.store.patch({
+      record: null,
       run: { kind: 'loading', message: 'Preparing the model' },
       columns: wantedVariants(this.state.inputs).map((variant): PanelColumn => {
         const { k = 0 } = variantFrom(variant);
@@ -258,7 +312,8 @@ export class ComparisonSession {
         });
         break;
       case 'loaded': {
-        const { device, precision, loadMs } = event.model;
+        const { device, precision, loadMs, warning } = event.model;
+        if (warning !== undefined) this.notify('warning', warning);
         store.patch({ model: { kind: 'ready', device, precision, loadMs } });
         break;
       }
@@ -319,11 +374,18 @@ export class ComparisonSession {
     });
   }
 
-  /** The answers shown no longer belong to the inputs. */
+  /** The answers shown no longer belong to the inputs, and both together are no longer those of a record. */
   #markStale(): void {
-    const { run } = this.state;
+    const { run, record } = this.state;
+    if (record !== null) this.store.patch({ record: null });
     if ((run.kind === 'done' || run.kind === 'cancelled') && !run.stale) {
       this.store.patch({ run: { ...run, stale: true } });
     }
   }
+}
+
+/** Whether passages matter to a column, in its prompt or as adapters. */
+function needsPassages({ kind }: ColumnChoice): boolean {
+  const { showsPassages, adapter }: Method = methodOf({ method: kind });
+  return showsPassages || adapter !== undefined;
 }

@@ -16,13 +16,7 @@ export class NoModelError extends UserError {
 export class MissingIndexError extends UserError {
   readonly index: IndexState;
   constructor(index: IndexState) {
-    super(
-      index.kind === 'no-folder'
-        ? 'No folder is open, so there are no documents to search. Open a folder, or add passages by hand.'
-        : index.kind === 'failed'
-          ? index.message
-          : 'The documents of this workspace are not indexed yet.',
-    );
+    super(index.kind === 'failed' ? index.message : 'The documents of this workspace are not indexed yet.');
     this.index = index;
   }
 }
@@ -57,7 +51,6 @@ export function waysOut(error: unknown): PanelAction[] {
     return [{ label: 'Use the Demo Model', action: 'use-demo-model' }, selectModel];
   }
   if (error instanceof MissingIndexError) {
-    if (error.index.kind === 'no-folder') return [{ label: 'Open Folder', action: 'open-folder' }];
     return [{ label: 'Index Workspace', action: 'index-workspace' }, showLog];
   }
   if (error instanceof Error && error.name === 'EngineStoppedError') {

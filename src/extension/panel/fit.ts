@@ -57,8 +57,8 @@ export function tokenFileFacts(file: TokenFileInfo): TokenFileFacts {
 /** What decides the fit, of a model; null if there is none that can be used. */
 export function modelFacts(model: ModelInfo | null): ModelFacts | null {
   if (model === null || model.problem !== undefined) return null;
-  const { hiddenSize, id: name, folder, fingerprint } = model;
-  return { hiddenSize, name, folder, fingerprint };
+  const { hiddenSize, id: name, folder, weightsFingerprint } = model;
+  return { hiddenSize, name, folder, ...(weightsFingerprint !== undefined && { weightsFingerprint }) };
 }
 
 export function fitTable(
@@ -76,4 +76,24 @@ export function chooseTokenFile(
 ): TokenFileInfo | null {
   const fitting = files.filter((file) => misfitOf(file, model) === null);
   return fitting.find(({ path }) => path === wanted) ?? fitting[0] ?? null;
+}
+
+/**
+ * The file for a model that was just selected: the one last chosen with it, else one that was trained for it, else
+ * whatever fits.
+ */
+export function tokenFileForModel(
+  files: readonly TokenFileInfo[],
+  model: ModelInfo | null,
+  { chosenBefore, now }: { chosenBefore: string | null; now: string | null },
+  catalogue: Catalogue,
+): TokenFileInfo | null {
+  const fitting = files.filter((file) => misfitOf(file, model) === null);
+  const trained = fitting.filter((file) => fitWarningOf(file, model, catalogue) === null);
+  return (
+    fitting.find(({ path }) => path === chosenBefore) ??
+    trained.find(({ path }) => path === now) ??
+    trained[0] ??
+    chooseTokenFile(files, model, now)
+  );
 }

@@ -1,4 +1,5 @@
 /** A comparison as Markdown, for notes and issues. Text of documents and answers cannot become markup. */
+import type { AnswerSettings } from '../../protocol/comparison.ts';
 import type { PanelColumn, PanelPassage, PanelState } from '../../protocol/panel.ts';
 
 /** The question, a table of the answers with their figures, and the passages that were ticked. */
@@ -13,6 +14,7 @@ export function comparisonMarkdown(state: PanelState): string {
       (file
         ? `Embedding file: ${escapeMarkdown(file.name)} (${file.rows} x ${file.hiddenSize}).`
         : 'No embedding file.'),
+    `Settings: ${settingsText(state.inputs.settings)}.`,
     '',
     '| Variant | Answer | Tokens | Time | Tokens/s |',
     '| --- | --- | ---: | ---: | ---: |',
@@ -44,11 +46,37 @@ function passageItem({ passage, origin }: PanelPassage, place: number): string {
   return `${place + 1}. ${from}: ${escapeMarkdown(passage.text.replace(/\s+/g, ' ').trim())}`;
 }
 
-/** One line of text in which nothing is markup. */
+/**
+ * One line of text in which nothing is markup. Only what could be is escaped, so that names such as `eu-central-1` and
+ * HARBOR_PORT stay as they are: marks of blocks at the start, underscores beside no word.
+ */
 export function escapeMarkdown(text: string): string {
   return text
     .replace(/\s*\n\s*/g, ' ')
-    .replace(/[\\`*_{}[\]()#+!|~$-]/g, '\\$&')
+    .replace(/[\\`*[\]|~$]/g, '\\$&')
+    .replace(/(?<![\p{Letter}\p{Number}])_|_(?![\p{Letter}\p{Number}])/gu, '\\_')
+    .replace(/^(\s*)([-+#=])(?=[-+#=\s]|$)/, '$1\\$2')
+    .replace(/^(\s*\d+)([.)])(?=\s|$)/, '$1\\$2')
+    .replace(/&/g, '&amp;')
     .replace(/</g, '&lt;')
     .replace(/>/g, '&gt;');
+}
+
+function settingsText({
+  maxNewTokens,
+  temperature = 0,
+  topP,
+  topK,
+  repetitionPenalty,
+  seed,
+}: AnswerSettings): string {
+  const parts = [
+    `up to ${maxNewTokens} tokens`,
+    temperature === 0 ? 'greedy (temperature 0)' : `temperature ${temperature}`,
+    ...(topP === undefined ? [] : [`top p ${topP}`]),
+    ...(topK === undefined ? [] : [`top k ${topK}`]),
+    ...(repetitionPenalty === undefined ? [] : [`repetition penalty ${repetitionPenalty}`]),
+    ...(temperature === 0 ? [] : [seed === undefined ? 'no seed' : `seed ${seed}`]),
+  ];
+  return parts.join(', ');
 }

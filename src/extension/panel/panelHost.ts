@@ -12,7 +12,7 @@ import type {
 import type { ComparisonSession } from './comparisonSession.ts';
 import { panelPage } from './html.ts';
 import { comparisonMarkdown } from './markdown.ts';
-import { type Log } from '../show.ts';
+import { showStatus, type Log } from '../show.ts';
 
 export const panelType = 'springRag.comparison';
 
@@ -117,7 +117,10 @@ export class PanelHost implements vscode.Disposable {
       openPassage: ({ id }) => actions.openPassage(id),
       pickTokenFile: () => actions.pickTokenFile(),
       pickModel: () => actions.pickModel(),
-      copyMarkdown: () => Promise.resolve(vscode.env.clipboard.writeText(comparisonMarkdown(session.state))),
+      copyMarkdown: async () => {
+        await vscode.env.clipboard.writeText(comparisonMarkdown(session.state));
+        showStatus(vscode.l10n.t('SPRING: the comparison is on the clipboard'), 5000);
+      },
       copyText: ({ text }) => Promise.resolve(vscode.env.clipboard.writeText(text)),
       saveRecord: () => actions.saveRecord(),
       openRecord: () => actions.openRecord(),

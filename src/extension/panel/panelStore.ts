@@ -147,6 +147,7 @@ export function emptyState(): PanelState {
     tokenFileWarnings: {},
     inputs: structuredClone(defaultInputs),
     passages: [],
+    budget: null,
     columns: [],
     record: null,
     notices: [],

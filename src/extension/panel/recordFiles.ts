@@ -6,6 +6,9 @@ import type { ComparisonSession } from './comparisonSession.ts';
 import { differences, recordOf, stateOfRecord } from './recordState.ts';
 import { pickOne } from '../show.ts';
 
+/** Letters of a question in the name of its record. */
+const longestName = 80;
+
 export const recordPattern = '**/*.spring.json';
 
 /** Asks for a place and saves. Resolves to the path, or null if the user closed the dialog. */
@@ -20,7 +23,8 @@ export async function saveRecord(
     platform: `${process.platform}-${process.arch}`,
   };
   const record = recordOf(session.state, { createdAt, software });
-  const name = `${createdAt.toISOString().slice(0, 19).replaceAll(':', '')}-${slug(record.question)}.spring.json`;
+  const moment = createdAt.toISOString().slice(0, 16).replace(':', '');
+  const name = `${slug(record.question)}-${moment}.spring.json`;
   const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
   const uri = await vscode.window.showSaveDialog({
     title: 'Save Experiment Record',
@@ -33,10 +37,16 @@ export async function saveRecord(
   return uri.fsPath;
 }
 
-/** The records of the workspace, latest name first. */
+/** The records of the workspace, latest first. */
 export async function findRecords(): Promise<vscode.Uri[]> {
   const uris = await vscode.workspace.findFiles(recordPattern, '**/node_modules/**', 200);
-  return uris.sort((a, b) => b.path.localeCompare(a.path));
+  const times = await Promise.all(
+    uris.map(async (uri) => {
+      const { mtime } = await Promise.resolve(vscode.workspace.fs.stat(uri)).catch(() => ({ mtime: 0 }));
+      return { uri, mtime };
+    }),
+  );
+  return times.sort((a, b) => b.mtime - a.mtime).map(({ uri }) => uri);
 }
 
 /** A picker over the workspace's records; null if the user closed it. */
@@ -73,5 +83,10 @@ export async function openRecordFile(uri: vscode.Uri, session: ComparisonSession
 
 function slug(question: string): string {
   const words = question.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
-  return words.slice(0, 6).join('-') || 'comparison';
+  let name = '';
+  for (const word of words) {
+    if (name.length + word.length > longestName) break;
+    name += name === '' ? word : `-${word}`;
+  }
+  return name || 'comparison';
 }

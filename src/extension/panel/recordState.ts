@@ -134,7 +134,8 @@ export function stateOfRecord(record: ExperimentRecord, path: string, now: Panel
       tokenFile: now.tokenFiles.find(({ sha256 }) => sha256 === tokenFile?.sha256)?.path ?? null,
       k: slider,
       columns,
-      settings: record.settings,
+      // Records without the choice are from when prompts were always cut.
+      settings: { longPrompt: 'cut-left', ...record.settings },
     },
     passages: record.passages.map(
       ({ ticked, origin, rank, titlePath, bm25Rank, vectorRank, ...passage }, place) => ({

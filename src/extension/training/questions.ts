@@ -73,7 +73,7 @@ export async function askForData(): Promise<DataChoice | undefined> {
 
 /** A model that is on this machine; undefined: the user closed the question. */
 export async function askForModel({ library, session }: TrainingParts): Promise<ModelInfo | undefined> {
-  if (library.models.length === 0) await library.refresh();
+  await library.known();
   const current = session.state.inputs.model;
   const usable = library.models
     .filter(({ problem }) => problem === undefined)

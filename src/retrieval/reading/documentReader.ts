@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CancelledError, throwIfCancelled } from '../../protocol/errors.ts';
 import type { Chunk } from '../chunks/chunkDocument.ts';
 import { DocumentProblem } from '../documents/problem.ts';
+import type { DocumentLine } from '../../protocol/engine.ts';
 import type { DocumentFailure } from '../files/reasons.ts';
 import { longestReadMs, readerHeapMegabytes, readerMemoryBytes } from './limits.ts';
 import type { ReadDocument, ReadRequest } from './readDocument.ts';
@@ -14,7 +15,13 @@ import type { ReadDocument, ReadRequest } from './readDocument.ts';
 export type ReaderMessage =
   | { kind: 'ready' }
   | { kind: 'chunks'; chunks: Chunk[] }
-  | { kind: 'done'; hash: string; problem: DocumentFailure | undefined; memory: number }
+  | {
+      kind: 'done';
+      hash: string;
+      lines: DocumentLine[] | undefined;
+      problem: DocumentFailure | undefined;
+      memory: number;
+    }
   | { kind: 'failed'; problem: DocumentFailure };
 
 /** A process without work ends after this many milliseconds. */
@@ -99,9 +106,9 @@ export class DocumentReader {
       } else if (message.kind === 'failed') {
         reject(new DocumentProblem(message.problem.kind, message.problem.reason));
       } else if (message.kind === 'done') {
-        const { hash, problem, memory } = message;
+        const { hash, lines, problem, memory } = message;
         if (memory > crowdedBytes) this.close();
-        resolve({ hash, chunks, ...(problem && { problem }) });
+        resolve({ hash, chunks, ...(lines && { lines }), ...(problem && { problem }) });
       }
     };
     const onExit = (_code: number | null, exitSignal: NodeJS.Signals | null) => reject(endedBy(exitSignal));

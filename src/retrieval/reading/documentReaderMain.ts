@@ -31,11 +31,11 @@ async function serve(deadline: Float64Array): Promise<void> {
     deadline[0] = Date.now() + longestReadMs;
     void readDocument(request)
       .then(
-        ({ hash, chunks, problem }) => {
+        ({ hash, chunks, lines, problem }) => {
           for (let start = 0; start < chunks.length; start += chunksPerMessage) {
             send({ kind: 'chunks', chunks: chunks.slice(start, start + chunksPerMessage) });
           }
-          send({ kind: 'done', hash, problem, memory: process.memoryUsage.rss() });
+          send({ kind: 'done', hash, lines, problem, memory: process.memoryUsage.rss() });
         },
         (error: unknown) => send({ kind: 'failed', problem: problemOf(error) }),
       )

@@ -4,6 +4,7 @@
  * each name as a whole are added here, on both sides in the same form.
  */
 
+import { stopWords } from '../../protocol/stopWords.ts';
 import { normalise, normaliseName } from './normalise.ts';
 
 /** Between digits in joined names, so that 1.23 and 12.3 differ. A private-use character is a letter to unicode61. */
@@ -79,18 +80,6 @@ function inPairs(text: string, withLast: boolean): string {
     return ` ${pairs.join(' ')} `;
   });
 }
-
-/**
- * Words of English questions that say nothing about the subject. Kept short: a word that is rare in a corpus costs
- * nothing, and one that names something ("will", "may", "it") is dropped only where other words remain.
- */
-const stopWords = new Set(
-  (
-    'a an and are as at be been being by can could did do does for from had has have how i if in into is it its ' +
-    'me my of on or our shall should so such than that the their them then there these they this those to was we ' +
-    'were what when where which who whom whose why will with would you your'
-  ).split(' '),
-);
 
 /** Of a very long query its beginning and its end are looked at: a question stands at either. */
 const longestQuery = 100_000;

@@ -26,6 +26,7 @@ describe('precision', () => {
     ['large on the CPU', 7e9, cpu, 16 * gigabyte, 'int8', /7\.3 GB instead of 26\.1 GB.*16\.0 GB of memory/],
     ['large, little memory', 7e9, cpu, 8 * gigabyte, 'int4', /4\.2 GB in int4/],
     ['small, hardly any memory', 135e6, cpu, gigabyte / 2, 'int8', /0\.14 GB instead of/],
+    ['small, next to no memory', 9e8, cpu, gigabyte / 2, 'int8', /0\.94 GB instead of/],
     ['tiny on a GPU', 1e6, gpu(true), gigabyte, 'f32', /small/],
     ['half a billion on a GPU', 5e8, gpu(true), gigabyte, 'f16', /float16 on a GPU/],
     ['7 billion on a GPU', 7e9, gpu(true), gigabyte, 'int4', /13\.0 GB in float16 may be more/],

@@ -49,6 +49,8 @@ const handlers: Handlers<'index'> = {
       },
     ]);
   },
+  fitPassages: () => Promise.reject(new Error('not used here')),
+  extractText: () => Promise.resolve({ lines: [] }),
   samplePassages: unused,
   listAdapters: unused,
   removeAdapters: unused,

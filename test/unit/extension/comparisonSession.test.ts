@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'mocha';
 import { EngineStoppedError } from '../../../src/engine/supervisor.ts';
-import { ComparisonSession, type SessionServices } from '../../../src/extension/panel/comparisonSession.ts';
+import {
+  type Choices,
+  ComparisonSession,
+  type SessionServices,
+} from '../../../src/extension/panel/comparisonSession.ts';
 import { emptyState, restoreState } from '../../../src/extension/panel/panelStore.ts';
 import { loadCatalogue } from '../../../src/hub/catalogue.ts';
 import type {
@@ -77,9 +81,13 @@ describe('a comparison session', () => {
   let warmed: string[];
   let index: IndexState;
   let compare: SessionServices['compare'];
+  let libraryKnown: () => Promise<void>;
   let sent: HostToPanel[];
+  let kept: Choices[];
 
   beforeEach(() => {
+    kept = [];
+    libraryKnown = () => Promise.resolve();
     requests = [];
     searches = [];
     warmed = [];
@@ -90,6 +98,7 @@ describe('a comparison session', () => {
       return Promise.resolve();
     };
     session = new ComparisonSession(emptyState(), {
+      libraryKnown: () => libraryKnown(),
       ensureIndexed: () => Promise.resolve(index),
       search: (query, count) => {
         searches.push(query);
@@ -101,6 +110,7 @@ describe('a comparison session', () => {
       },
       questionAsked: () => undefined,
       warmUp: ({ model: id }) => warmed.push(id),
+      keepChoices: (choices) => kept.push(choices),
       catalogue: () => loadCatalogue(),
     });
     session.setLibrary(
@@ -160,11 +170,12 @@ describe('a comparison session', () => {
   it('knows which steps of the walkthrough the user has tried', async () => {
     await session.ask('Which port?');
     session.edit({ k: session.state.inputs.k });
-    assert.deepEqual(session.tried, { passages: false, virtualTokens: false });
+    assert.deepEqual(session.tried, { passages: false, virtualTokens: false, model: false });
     session.edit({ k: 3 });
-    assert.deepEqual(session.tried, { passages: false, virtualTokens: true });
+    assert.deepEqual(session.tried, { passages: false, virtualTokens: true, model: false });
     session.tick([]);
-    assert.deepEqual(session.tried, { passages: true, virtualTokens: true });
+    session.edit({ model: 'big' });
+    assert.deepEqual(session.tried, { passages: true, virtualTokens: true, model: true });
   });
 
   it('runs again with other ticks and k without retrieving', async () => {
@@ -182,12 +193,90 @@ describe('a comparison session', () => {
     assert.equal(isStale(), false);
   });
 
+  it('shows a record until something changes, and knows what is not saved', async () => {
+    assert.equal(session.unsaved, false);
+    await session.ask('Which port?');
+    assert.equal(session.unsaved, true);
+    const record = { path: '/r.spring.json', createdAt: '2026-01-01T00:00:00Z' };
+    const changes: (() => unknown)[] = [
+      () => {
+        session.edit({ k: 3 });
+      },
+      () => {
+        session.tick([]);
+      },
+      () => session.rerun(),
+    ];
+    for (const change of changes) {
+      session.store.patch({ record });
+      assert.equal(session.unsaved, false);
+      await change();
+      assert.equal(session.state.record, null);
+    }
+    session.edit({ question: 'typed' });
+    session.store.patch({ record });
+    session.edit({ question: 'typed' });
+    assert.equal(session.state.record, null);
+  });
+
+  it('a column more or less leaves the other answers as they are', async () => {
+    await session.ask('Which port?');
+    session.edit({ columns: [...session.state.inputs.columns, { kind: 'prompt' }] });
+    assert.equal(isStale(), false);
+    session.edit({ k: 4 });
+    assert.equal(isStale(), true);
+  });
+
   it('keeps passages added by hand when it retrieves again', async () => {
     session.addPassage({ text: 'mine' }, 'by-hand');
     await session.ask('Which port?');
     assert.equal(session.state.passages.at(-1)!.passage.text, 'mine');
     assert.deepEqual(requests[0]!.passages.at(-1), { text: 'mine' });
     assert.throws(() => session.addPassage({ text: '  ' }, 'by-hand'), UserError);
+  });
+
+  it('answers without a folder: without passages, or with those added by hand', async () => {
+    index = { kind: 'no-folder' };
+    await session.ask('Which port?');
+    assert.equal(session.state.run.kind, 'done');
+    assert.deepEqual(requests[0]!.passages, []);
+    session.addPassage({ text: 'mine' }, 'by-hand');
+    await session.ask('Which port?');
+    assert.deepEqual(requests[1]!.passages, [{ text: 'mine' }]);
+    assert.deepEqual(searches, []);
+  });
+
+  it('needs no index for a column without passages', async () => {
+    index = { kind: 'none' };
+    session.edit({ columns: [{ kind: 'no-rag' }] });
+    await session.ask('Which port?');
+    assert.equal(session.state.run.kind, 'done');
+  });
+
+  it('waits for the list of files when a question comes just after opening', async () => {
+    session.store.patch({ models: [], tokenFiles: [] });
+    session.edit({ tokenFile: null });
+    const listed = Promise.withResolvers<undefined>();
+    libraryKnown = () => listed.promise;
+    const run = session.ask('Which port?');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(requests.length, 0);
+    session.setLibrary([model('demo', 128)], [tokenFile('a.pt', 50, 128)]);
+    listed.resolve(undefined);
+    await run;
+    assert.equal(session.state.run.kind, 'done');
+    assert.equal(requests[0]!.tokenFile, '/files/a.pt');
+  });
+
+  it('can be cancelled while it waits for the list of files', async () => {
+    const listed = Promise.withResolvers<undefined>();
+    libraryKnown = () => listed.promise;
+    const run = session.ask('Which port?');
+    session.cancel();
+    listed.resolve(undefined);
+    await run;
+    assert.equal(session.state.run.kind, 'cancelled');
+    assert.equal(requests.length, 0);
   });
 
   it('does not echo an edit, but sends a correction', () => {
@@ -215,6 +304,40 @@ describe('a comparison session', () => {
     assert.equal(session.selectTokenFile(tokenFile('a.pt', 50, 128)), false);
     assert.equal(session.state.inputs.tokenFile, '/files/b.pt');
     assert.match(session.state.notices[0]!.message, /a\.pt does not fit big/);
+  });
+
+  it('chooses the embedding file again when the model changes back', () => {
+    const files = [tokenFile('a.pt', 50, 128), tokenFile('c.pt', 20, 128), tokenFile('b.pt', 20, 256)];
+    session.setLibrary([model('demo', 128), model('big', 256)], files);
+    session.edit({ tokenFile: '/files/c.pt' });
+    session.edit({ model: 'big' });
+    assert.equal(session.state.inputs.tokenFile, '/files/b.pt');
+    session.edit({ model: 'demo' });
+    assert.equal(session.state.inputs.tokenFile, '/files/c.pt');
+  });
+
+  it('takes a file that was trained for the new model before one of the same width', () => {
+    const own = (name: string, backbone: string) => ({ ...tokenFile(name, 50, 128), backbone });
+    session.setLibrary(
+      [model('one', 128), model('two', 128)],
+      [own('one.pt', 'one'), own('two.pt', 'two'), tokenFile('unknown.pt', 50, 128)],
+    );
+    session.edit({ model: 'two' });
+    assert.equal(session.state.inputs.tokenFile, '/files/two.pt');
+    session.edit({ model: 'one' });
+    assert.equal(session.state.inputs.tokenFile, '/files/one.pt');
+  });
+
+  it('keeps what the user chooses, not what it corrects', () => {
+    session.edit({ device: 'cpu', question: 'typed' });
+    session.edit({ model: 'big' });
+    session.edit({ tokenFile: '/files/a.pt' }); // does not fit
+    session.edit({ tokenFile: '/files/b.pt', precision: 'int8' });
+    assert.deepEqual(kept, [
+      { device: 'cpu' },
+      { model: 'big' },
+      { tokenFile: '/files/b.pt', precision: 'int8' },
+    ]);
   });
 
   it('warns of an embedding file of the right width that was trained for another model', () => {
@@ -275,8 +398,6 @@ describe('a comparison session', () => {
     session.edit({ question: 'Which port?' });
     index = { kind: 'none' };
     assert.deepEqual((await failure()).actions, ['index-workspace', 'show-log']);
-    index = { kind: 'no-folder' };
-    assert.deepEqual((await failure()).actions, ['open-folder']);
     index = ready;
     compare = () => Promise.reject(new EngineStoppedError('It was ended by SIGKILL.'));
     assert.deepEqual((await failure()).actions, ['retry', 'restart-engine', 'show-log']);

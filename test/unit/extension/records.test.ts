@@ -195,8 +195,20 @@ describe('a comparison as Markdown', () => {
     const markdown = comparisonMarkdown(answered());
     assert.match(markdown, /^## Which \\\| port\?/);
     assert.match(markdown, /\| SPRING k=7 \| 8144 \| 1 \| 0\.15 s \| 20 \|/);
-    assert.match(markdown, /1\. a\.md:3\\-4: &lt;b&gt;Port&lt;\/b&gt; \\\[8144\\\]\\\(command:x\\\)/);
-    assert.equal(escapeMarkdown('a\n# b'), 'a \\# b');
+    assert.match(markdown, /1\. a\.md:3-4: &lt;b&gt;Port&lt;\/b&gt; \\\[8144\\\]\(command:x\)/);
+    assert.match(markdown, /Settings: up to \d+ tokens, greedy \(temperature 0\)\./);
+    assert.equal(escapeMarkdown('a\n# b'), 'a # b');
+    const asItStands = ['eu-central-1', 'HARBOR_PORT', 'a+b (c) #1', '3.5'];
+    for (const text of asItStands) assert.equal(escapeMarkdown(text), text);
+    const escaped = {
+      '- a': '\\- a',
+      '# a': '\\# a',
+      '1. a': '1\\. a',
+      _a_: '\\_a\\_',
+      '**a**': '\\*\\*a\\*\\*',
+    };
+    for (const [text, expected] of Object.entries(escaped)) assert.equal(escapeMarkdown(text), expected);
+    assert.equal(escapeMarkdown('&lt;b>'), '&amp;lt;b&gt;');
   });
 });
 

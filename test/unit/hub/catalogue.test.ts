@@ -182,9 +182,26 @@ describe('which embedding file fits which model', () => {
     const { sha256 } = catalogue.tokenFiles.find(({ id }) => id === 'spring-demo')!;
     const byHash = fitOf({ hiddenSize: 128, sha256: sha256!, metadata: { backbone: 'x' } }, demo, catalogue);
     assert.deepEqual([byHash.fit, byHash.evidence], ['fits', 'hash']);
-    const marked = { hiddenSize: 128, metadata: { backbone: 'demo', backboneFingerprint: 'f1' } };
-    assert.equal(fitOf(marked, { ...demo, fingerprint: 'f1' }, catalogue).fit, 'fits');
-    assert.equal(fitOf(marked, { ...demo, fingerprint: 'f2' }, catalogue).fit, 'unknown-backbone');
+    const weights = (kind: string, rows: string, norms: string): string =>
+      [kind, rows.repeat(32), norms.repeat(32)].join('.');
+    const marked = {
+      hiddenSize: 128,
+      metadata: { backbone: 'demo', backboneFingerprint: weights('float', 'a', 'b') },
+    };
+    const fit = (weightsFingerprint: string) => fitOf(marked, { ...demo, weightsFingerprint }, catalogue);
+    assert.deepEqual(
+      [fit(weights('float', 'a', 'b')).fit, fit(weights('float', 'a', 'b')).evidence],
+      ['fits', 'weights'],
+    );
+    assert.equal(fit(weights('quantised', 'c', 'b')).fit, 'fits');
+    assert.match(fit(weights('quantised', 'c', 'b')).message, /one is a quantisation of the other/);
+    assert.equal(fit(weights('float', 'c', 'b')).fit, 'unknown-backbone');
+    assert.match(fit(weights('float', 'a', 'c')).message, /trained for other weights/);
+    const unreadable = { ...marked, metadata: { backbone: 'demo', backboneFingerprint: 'f1' } };
+    assert.equal(
+      fitOf(unreadable, { ...demo, weightsFingerprint: weights('float', 'a', 'b') }, catalogue).evidence,
+      'metadata',
+    );
   });
 
   it('lists backbones for a file and files for a model', () => {

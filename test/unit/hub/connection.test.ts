@@ -52,6 +52,28 @@ describe('the way to the Hub', () => {
     }
   });
 
+  it('is not waited for where there is none, but for a server that fails for a while', async () => {
+    const attempts = async (code: string): Promise<number> => {
+      let asked = 0;
+      const connection = await openConnection({
+        endpoint: 'https://hub.example',
+        offline: false,
+        retry: { attempts: 5, firstDelayMs: 1 },
+        fetch: () => {
+          asked++;
+          return Promise.reject(
+            new TypeError('fetch failed', { cause: Object.assign(new Error(code), { code }) }),
+          );
+        },
+      });
+      await assert.rejects(metadataFetch(connection, 'o/n')('https://hub.example/a'), HubError);
+      return asked;
+    };
+    assert.equal(await attempts('ENOTFOUND'), 2);
+    assert.equal(await attempts('ENETUNREACH'), 2);
+    assert.equal(await attempts('ECONNRESET'), 5);
+  });
+
   it('ends in a circle, and where too much is sent', async () => {
     const circle = await network('https://hub.example', { 'https://hub.example/a': 'https://hub.example/a' });
     await assert.rejects(

@@ -21,6 +21,8 @@ const otherMeanings: Readonly<Record<string, RegExp>> = {
   chat: /^src\/(hub\/|extension\/models\/|engine\/inspection|cli\/commands\/(download|models)\.ts)/,
   // the name of the command, also as the tag of a TREC run
   spring: /^src\/(cli\/main|evaluation\/report\/writeResults)\.ts$/,
+  // a field of requests
+  prag: /^src\/protocol\/engine\.ts$/,
   // a style
   prompt: /^webview\/views\/column\.ts$/,
 };

@@ -56,6 +56,16 @@ describe('webview: state of the panel', () => {
     assert.equal(model.panel!.inputs.question, 'other');
   });
 
+  it('takes answers for stale when inputs change, not when a column comes or goes', () => {
+    const stale = (change: Parameters<typeof edit>[1]) => {
+      const { run } = edit(opened(), change).panel!;
+      return run.kind === 'done' && run.stale;
+    };
+    assert.equal(stale({ columns: [{ kind: 'baseline' }, { kind: 'spring', k: 3 }] }), false);
+    assert.equal(stale({ k: 3 }), true);
+    assert.equal(stale({ columns: [], k: 3 }), true);
+  });
+
   it('draws the host’s correction of an edit, but not over what was typed since', () => {
     let model = sendEdit(edit(opened(), { k: 99 }));
     const corrected = { ...doneState.inputs, k: 50 };

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import type { PromptPiece } from '../../../src/protocol/comparison.ts';
 import { choicesOf, confidenceOf, percentOf, visibleText } from '../../../webview/text/confidence.ts';
 import { describeDifferences, findDifferences } from '../../../webview/text/differences.ts';
 import { bytes, count, duration, placeOf } from '../../../webview/text/format.ts';
 import { findPassageSpans, indexPassages } from '../../../webview/text/passageSpans.ts';
+import { passagesInPrompt } from '../../../webview/text/promptPassages.ts';
 import { runsOf } from '../../../webview/text/segments.ts';
 import { wordsOf, type Span } from '../../../webview/text/words.ts';
 
@@ -77,9 +79,47 @@ describe('webview: spans of an answer in passages', () => {
     assert.deepEqual(found('Use HARBOR_PORT instead'), []);
   });
 
+  it('takes neither stop words nor single digits for evidence', () => {
+    const source = indexPassages([{ id: 'a', text: 'It is the 1 that has 30 of the 2 in it.' }]);
+    const spans = (answer: string) => cut(answer, findPassageSpans(answer, source));
+    assert.deepEqual(spans('us-east-1'), []);
+    assert.deepEqual(spans('1'), []);
+    assert.deepEqual(spans('so it is the first, of the 2 in a row'), []);
+    assert.deepEqual(spans('about 30 years'), ['30']);
+    assert.deepEqual(spans('the 1 that has 30'), ['the 1 that has 30']);
+  });
+
   it('finds nothing in nothing', () => {
     assert.deepEqual(findPassageSpans('', indexPassages(passages)), []);
     assert.deepEqual(findPassageSpans('Harbor listens on', []), []);
+  });
+});
+
+describe('webview: passages in a prompt', () => {
+  const known = [
+    { id: 'a', text: 'Harbor is a server.' },
+    { id: 'b', text: 'It listens on 8080.' },
+    { id: 'c', text: 'Nobody asked.' },
+  ];
+  const numbers = (...pieces: PromptPiece[]) =>
+    passagesInPrompt(pieces, known).map(({ id, number }) => [id, number]);
+
+  it('are those that stand there, numbered as the prompt does it', () => {
+    const text = '[1] It listens on 8080.\n[2] Harbor is a server.\n\n';
+    assert.deepEqual(numbers({ text }, { virtualTokens: 3 }, { text: 'Question: Nobody?' }), [
+      ['b', 1],
+      ['a', 2],
+    ]);
+    assert.deepEqual(numbers({ text: 'Passage 7: Nobody asked.\n' }), [['c', 7]]);
+    assert.deepEqual(numbers({ text: 'Nobody asked. Harbor is a server.' }), [
+      ['c', 1],
+      ['a', 2],
+    ]);
+  });
+
+  it('are none without a prompt, or in one of the question alone', () => {
+    assert.deepEqual(passagesInPrompt(null, known), []);
+    assert.deepEqual(numbers({ text: 'Question: Which port?' }), []);
   });
 });
 
