@@ -22,7 +22,6 @@ import type {
   LoadedModel,
   ModelSelection,
   PromptPiece,
-  UnavailableVariant,
   VariantPlan,
 } from '../protocol/comparison.ts';
 import type { EncodeRequest } from '../protocol/engine.ts';
@@ -30,7 +29,6 @@ import { UserError } from '../protocol/errors.ts';
 import {
   referenceMethod,
   variantFrom,
-  variantLabel,
   type AdapterKind,
   type Variant,
   type VariantId,
@@ -39,6 +37,7 @@ import type { PromptTemplates } from '../spring/prompts.ts';
 import type { Passage } from '../protocol/passages.ts';
 import { whileOpening } from './openFiles.ts';
 import { fitPassages, type FitModel } from './passageFit.ts';
+import { Failures } from './failures.ts';
 
 /** What is done with a prompt that leaves no room for its answer; `keep-best`: the last passages are left out. */
 export type Overflow = 'refuse' | 'truncate-left' | 'keep-best';
@@ -192,53 +191,6 @@ function overflowOf({ longPrompt }: ComparisonRequest['settings']): Overflow {
 function fittingPassages(request: ComparisonRequest, model: FitModel): Passage[] {
   const { leftOut } = fitPassages(request, model);
   return request.passages.filter((_, index) => !leftOut.includes(index));
-}
-
-/** The variants of a comparison that cannot be asked. */
-class Failures {
-  private readonly variants: readonly VariantId[];
-  private readonly errors = new Map<VariantId, UserError>();
-
-  constructor(variants: readonly VariantId[]) {
-    this.variants = variants;
-  }
-
-  add(id: VariantId, error: UserError): void {
-    this.errors.set(id, error);
-  }
-
-  /** What can be made of each; what cannot is noted. */
-  async collect<Item extends VariantId | { id: VariantId }, Result>(
-    items: readonly Item[],
-    make: (item: Item) => Result | Promise<Result>,
-  ): Promise<Result[]> {
-    const results: Result[] = [];
-    for (const item of items) {
-      try {
-        results.push(await make(item));
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        this.add(typeof item === 'string' ? item : item.id, error);
-      }
-    }
-    return results;
-  }
-
-  /**
-   * In the order of the variants.
-   * @throws UserError if none of the variants can be asked
-   */
-  *tell(): Generator<UnavailableVariant> {
-    if (this.errors.size === this.variants.length) throw this.errors.get(this.variants[0]!)!;
-    for (const id of this.variants) {
-      const error = this.errors.get(id);
-      if (!error) continue;
-      const variant = variantFrom(id);
-      const common = { variant: id, label: variantLabel(variant), k: variant.k ?? 0 };
-      const needs = error instanceof UnavailableError ? error.needs : null;
-      yield { type: 'unavailable', ...common, message: error.message, needs };
-    }
-  }
 }
 
 function shownPlans(
