@@ -115,7 +115,7 @@ async function readPredictions(file: string): Promise<Prediction[]> {
 function parsePrediction(line: string): Prediction | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    return v.is(predictionSchema, value) ? (value) : undefined;
+    return v.is(predictionSchema, value) ? value : undefined;
   } catch {
     return undefined;
   }
