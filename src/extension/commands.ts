@@ -101,6 +101,7 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
     await library.noteChosen({ model });
     await library.refresh();
     session.edit({ model });
+    await session.choicesKept;
     session.store.patch({ inputs: session.state.inputs });
   }
 
@@ -108,6 +109,7 @@ export function registerCommands(parts: ComparisonParts, comparison: Comparison)
     const info = await library.addTokenFile(path);
     if (info.problem !== undefined) throw new UserError(info.problem);
     const fits = session.selectTokenFile(info);
+    await session.choicesKept;
     session.store.patch({ inputs: session.state.inputs });
     comparison.show();
     return fits;

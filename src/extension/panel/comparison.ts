@@ -67,9 +67,7 @@ export class Comparison implements vscode.Disposable {
             .then((warning) => (warning === null ? engines.inference.request('load', selection) : null))
             .catch(() => undefined);
         },
-        keepChoices: (choices) => {
-          void library.noteChosen(choices).then(() => keepChoices(choices, parts.log));
-        },
+        keepChoices: (choices) => library.noteChosen(choices).then(() => keepChoices(choices, parts.log)),
         catalogue: () => hub.catalogue,
       },
     );

@@ -50,7 +50,7 @@ export interface SessionServices {
   /** A comparison with this model follows soon: it may be loaded while passages are retrieved. */
   warmUp: (selection: ModelSelection) => void;
   /** The user has chosen these: they are what the next window begins with. */
-  keepChoices: (choices: Choices) => void;
+  keepChoices: (choices: Choices) => Promise<void>;
   /** The list of models and embedding files: says which file was trained for which model. */
   catalogue: () => Catalogue;
 }
@@ -59,6 +59,8 @@ export class ComparisonSession {
   readonly store: PanelStore;
   readonly #services: SessionServices;
   #run: AbortController | null = null;
+  /** Settled when what was chosen last is kept. */
+  choicesKept: Promise<void> = Promise.resolve();
   #lastAttempt: 'ask' | 'rerun' = 'ask';
   #nextNotice = 1;
   /** By model, the embedding file last chosen with it. */
@@ -129,8 +131,9 @@ export class ComparisonSession {
     const kept = (['model', 'tokenFile', 'device', 'precision'] as const).filter(
       (name) => changes[name] !== undefined && changes[name] === inputs[name],
     );
-    if (kept.length > 0)
-      this.#services.keepChoices(Object.fromEntries(kept.map((name) => [name, inputs[name]])));
+    if (kept.length === 0) return;
+    const choices = Object.fromEntries(kept.map((name) => [name, inputs[name]]));
+    this.choicesKept = this.#services.keepChoices(choices);
   }
 
   /** New lists of what is known; the selection is kept where it still makes sense. */

@@ -110,7 +110,10 @@ describe('a comparison session', () => {
       },
       questionAsked: () => undefined,
       warmUp: ({ model: id }) => warmed.push(id),
-      keepChoices: (choices) => kept.push(choices),
+      keepChoices: (choices) => {
+        kept.push(choices);
+        return Promise.resolve();
+      },
       catalogue: () => loadCatalogue(),
     });
     session.setLibrary(
