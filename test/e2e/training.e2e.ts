@@ -94,7 +94,7 @@ describe('training and Parametric RAG', () => {
     for (const place of [2, 3]) await panel.passage(place).getByRole('checkbox').click();
     await panel.button('Add a column').click();
     await panel.frame.getByRole('button', { name: 'Parametric RAG', exact: true }).click();
-    await panel.button('Run Again').click();
+    await panel.runAgain();
     await panel.frame
       .getByText(/The ticked passage is not encoded/)
       .first()
@@ -117,7 +117,7 @@ describe('training and Parametric RAG', () => {
       await panel.button('Add a column').click();
       await panel.frame.getByRole('button', { name: title, exact: true }).click();
     }
-    await panel.button('Run Again').click();
+    await panel.runAgain();
     await panel.frame
       .getByText(/unrelated passages of the placebo are not encoded/)
       .first()
@@ -173,7 +173,7 @@ describe('training and Parametric RAG', () => {
     assert.deepEqual(storedAdapters(cache), []);
     // Without them the comparison says again what is missing.
     const panel = new PanelPage(workbench.panel);
-    await panel.button('Run Again').click();
+    await panel.runAgain();
     await panel.frame
       .getByText(/The ticked passage is not encoded/)
       .first()
